@@ -1,0 +1,23 @@
+//! The admin API: Traefik's paths and shapes, and lb's own.
+
+mod counts;
+mod daemon;
+mod error;
+pub(crate) mod find;
+mod routes;
+pub(crate) mod rows;
+#[cfg(test)]
+pub(crate) mod samples;
+mod serve;
+pub(crate) mod time;
+mod traefik;
+pub mod types;
+
+pub use counts::{BackendCount, Counts};
+pub use daemon::{Command, Daemon, FlowQuery, Reply};
+pub use error::ApiError;
+pub use routes::{metrics_only, private, public};
+pub use serve::{bind_tcp, bind_unix, serve};
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,314 @@
+//! The static part.
+
+use std::{
+    collections::{BTreeMap, BTreeSet, HashMap},
+    net::{IpAddr, Ipv6Addr, SocketAddr},
+    path::Path,
+    time::Duration,
+};
+
+use super::Spots;
+use crate::{
+    config::{
+        HostPorts,
+        decode::{At, Field, Spot},
+        names::nearest,
+        raw,
+    },
+    model::{
+        ApiSettings, Datapath, EntryPoint, Fault, FileProvider, InterfaceChoice, LogSettings,
+        MetricsSettings, NatSettings, Protocol, Settings, Timeouts,
+    },
+};
+
+/// The static part, validated.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(crate) struct Instance {
+    pub(crate) settings: Settings,
+    /// Those that routers may name.
+    pub(crate) entry_points: BTreeMap<String, EntryPoint>,
+    /// Those that lb itself listens on, and for what.
+    pub(crate) taken: BTreeMap<String, &'static str>,
+    /// Those whose fault is reported already: references to them are not at fault.
+    pub(crate) faulty: BTreeSet<String>,
+    /// Whether `entryPoints` couldn't be read at all.
+    pub(crate) unknown: bool,
+}
+
+/// Traefik's name of the entry point that `api.insecure` uses.
+const API_ENTRY_POINT: &str = "traefik";
+const API_PORT: u16 = 8080;
+
+pub(super) fn build(
+    main: &raw::Main,
+    file: &Path,
+    origin: &Spot,
+    host: &HostPorts,
+    faults: &mut Vec<Fault>,
+) -> Instance {
+    let mut instance = Instance::default();
+    let spots = entry_points(&main.entry_points, &mut instance, faults);
+    instance.settings.datapath = datapath(&main.datapath, origin, host, faults);
+    if let Some(providers) = main.providers.get() {
+        instance.settings.throttle = providers.throttle.or(Duration::ZERO);
+        instance.settings.file =
+            providers.file.at().and_then(|raw| file_provider(raw, file, faults));
+    }
+    instance.settings.api = api(&main.api, &mut instance, faults);
+    instance.settings.metrics = metrics(&main.metrics, &mut instance, &spots, faults);
+    if let Some(log) = main.log.get() {
+        instance.settings.log = LogSettings {
+            level: log.level.or_default(),
+            json: log.format.get() == Some(&raw::LogFormat::Json),
+        };
+    }
+    instance
+}
+
+fn entry_points(
+    raw: &Field<raw::ByName<raw::EntryPoint>>,
+    instance: &mut Instance,
+    faults: &mut Vec<Fault>,
+) -> Spots {
+    let mut spots = Spots::new();
+    let mut addresses = HashMap::new();
+    instance.unknown = raw.is_faulty();
+    let Some(raw) = raw.get() else {
+        return spots;
+    };
+    instance.faulty.extend(raw.faulty.iter().cloned());
+    for (name, at) in &raw.objects {
+        super::object_name(name, &at.spot, faults);
+        let Some(address) = at.value.address.required("address", &at.spot, faults) else {
+            instance.faulty.insert(name.clone());
+            continue;
+        };
+        let crate::config::address::EntryAddress { ip, port, protocol } = address.value;
+        if let Some(other) = addresses.insert((ip, port, protocol), name) {
+            let message = format!("entry point {other:?} has this address already");
+            faults.push(address.spot.fault(message));
+        }
+        let entry_point = EntryPoint { name: name.clone(), ip, port, protocol };
+        instance.entry_points.insert(name.clone(), entry_point);
+        spots.insert(name.clone(), at.spot.clone());
+    }
+    spots
+}
+
+fn datapath(
+    raw: &Field<raw::Datapath>,
+    origin: &Spot,
+    host: &HostPorts,
+    faults: &mut Vec<Fault>,
+) -> Datapath {
+    let none = raw::Datapath::default();
+    let raw = raw.get().unwrap_or(&none);
+    let default = Datapath::default();
+    if let Some(at) = raw.ring_size.at() {
+        let size = at.value.u32();
+        if !is_prime(size) {
+            let below = (2..size).rev().find(|&n| is_prime(n)).unwrap_or(2);
+            faults.push(at.spot.fault(format!(
+                "expected a prime up to 65537, found the number {size}; {below} is the next below"
+            )));
+        }
+    }
+    Datapath {
+        interfaces: interfaces(&raw.interfaces, faults),
+        mode: raw.mode.or_default(),
+        connections: raw.connections.get().map_or(default.connections, |n| n.u32()),
+        backends: raw.backends.get().map_or(default.backends, |n| n.u32()),
+        ring_size: raw.ring_size.get().map_or(default.ring_size, |n| n.u32()),
+        nat: nat(&raw.nat, origin, host, faults),
+        return_path: raw.return_path.or_default(),
+        timeouts: timeouts(&raw.timeouts, faults),
+        trace: raw.trace.or(false),
+    }
+}
+
+fn is_prime(n: u32) -> bool {
+    n >= 2 && (2..).take_while(|d| d * d <= n).all(|d| !n.is_multiple_of(d))
+}
+
+fn interfaces(raw: &Field<raw::Interfaces>, faults: &mut Vec<Fault>) -> InterfaceChoice {
+    let Some(raw::Interfaces::Named(list)) = raw.get() else {
+        return InterfaceChoice::Auto;
+    };
+    let mut names: Vec<String> = Vec::new();
+    for at in list {
+        if names.contains(&at.value.0) {
+            faults.push(at.spot.fault(format!("{:?} stands twice; keep one", at.value.0)));
+        } else {
+            names.push(at.value.0.clone());
+        }
+    }
+    InterfaceChoice::Named(names)
+}
+
+fn nat(
+    raw: &Field<raw::Nat>,
+    origin: &Spot,
+    host: &HostPorts,
+    faults: &mut Vec<Fault>,
+) -> NatSettings {
+    let none = raw::Nat::default();
+    let raw = raw.get().unwrap_or(&none);
+    let default = NatSettings::default();
+    let mut addresses = Vec::new();
+    for at in raw.addresses.get().map(Vec::as_slice).unwrap_or_default() {
+        let ip = at.value;
+        let is_broadcast = matches!(ip, IpAddr::V4(v4) if v4.is_broadcast());
+        if ip.is_unspecified() || ip.is_multicast() || ip.is_loopback() || is_broadcast {
+            faults.push(at.spot.fault(format!("backends couldn't answer to {ip}")));
+        } else if addresses.contains(&ip) {
+            faults.push(at.spot.fault(format!("{ip} stands twice; keep one")));
+        }
+        addresses.push(ip);
+    }
+    let ports = raw.ports.get().map_or(default.ports, |ports| (ports.0, ports.1));
+    if let (Some((first, last)), Some(local)) = (host.overlap(ports.0, ports.1), host.local) {
+        let spot = raw.ports.at().map(|at| at.spot.clone());
+        let spot = spot.unwrap_or(Spot { path: "datapath.nat.ports".to_owned(), ..origin.clone() });
+        faults.push(spot.fault(format!(
+            "ports {}-{} overlap those that the host's own sockets choose from ({}-{}, \
+             net.ipv4.ip_local_port_range): choose others, or reserve {first}-{last} in \
+             net.ipv4.ip_local_reserved_ports",
+            ports.0, ports.1, local.0, local.1
+        )));
+    }
+    NatSettings { addresses, ports }
+}
+
+/// Longest idle time: half of what 32 bits of jiffies count at 1000 Hz, in full days.
+const LONGEST: Duration = Duration::from_secs(24 * 86_400);
+
+fn timeouts(raw: &Field<raw::Timeouts>, faults: &mut Vec<Fault>) -> Timeouts {
+    let none = raw::Timeouts::default();
+    let raw = raw.get().unwrap_or(&none);
+    let default = Timeouts::default();
+    let mut time = |field: &Field<Duration>, default: Duration| {
+        if let Some(at) = field.at()
+            && !(Duration::from_secs(1)..=LONGEST).contains(&at.value)
+        {
+            faults.push(at.spot.fault("expected an idle time from \"1s\" to \"576h\""));
+        }
+        field.or(default)
+    };
+    Timeouts {
+        tcp_established: time(&raw.tcp_established, default.tcp_established),
+        tcp_half_open: time(&raw.tcp_half_open, default.tcp_half_open),
+        tcp_closing: time(&raw.tcp_closing, default.tcp_closing),
+        tcp_closed: time(&raw.tcp_closed, default.tcp_closed),
+        udp: time(&raw.udp, default.udp),
+        udp_unanswered: time(&raw.udp_unanswered, default.udp_unanswered),
+    }
+}
+
+/// Relative paths start at the main file's folder.
+fn file_provider(
+    raw: &At<raw::File>,
+    main: &Path,
+    faults: &mut Vec<Fault>,
+) -> Option<FileProvider> {
+    let (at, is_directory) = match (raw.value.filename.at(), raw.value.directory.at()) {
+        (Some(_), Some(directory)) => {
+            faults.push(directory.spot.fault("stands beside `filename`; give one of them"));
+            return None;
+        }
+        (Some(filename), None) => (filename, false),
+        (None, Some(directory)) => (directory, true),
+        (None, None) => {
+            if raw.value.filename.is_absent() && raw.value.directory.is_absent() {
+                faults.push(raw.spot.fault("\"filename\" or \"directory\" is missing"));
+            }
+            return None;
+        }
+    };
+    if at.value.is_empty() {
+        faults.push(at.spot.fault("a path can't be empty"));
+    }
+    let folder = main.parent().unwrap_or(Path::new(""));
+    Some(FileProvider {
+        path: folder.join(&at.value),
+        is_directory,
+        watch: raw.value.watch.or(true),
+    })
+}
+
+fn api(raw: &Field<raw::Api>, instance: &mut Instance, faults: &mut Vec<Fault>) -> ApiSettings {
+    let Some(raw) = raw.get() else {
+        return ApiSettings::default();
+    };
+    if let Some(at) = raw.dashboard.at().filter(|at| at.value) {
+        faults.push(at.spot.fault("lb's dashboard doesn't exist yet: remove this, or write false"));
+    }
+    if let Some(address) = raw.address.get() {
+        return ApiSettings { listen: Some(address.0) };
+    }
+    if !raw.insecure.or(false) {
+        return ApiSettings::default();
+    }
+    let listen = match instance.entry_points.remove(API_ENTRY_POINT) {
+        Some(entry_point) => {
+            instance.taken.insert(API_ENTRY_POINT.to_owned(), "the API");
+            listen(&entry_point)
+        }
+        None => SocketAddr::new(Ipv6Addr::UNSPECIFIED.into(), API_PORT),
+    };
+    ApiSettings { listen: Some(listen) }
+}
+
+fn metrics(
+    raw: &Field<raw::Metrics>,
+    instance: &mut Instance,
+    spots: &Spots,
+    faults: &mut Vec<Fault>,
+) -> MetricsSettings {
+    let Some(prometheus) = raw.get().and_then(|metrics| metrics.prometheus.get()) else {
+        return MetricsSettings::default();
+    };
+    let labels =
+        [&prometheus.entry_points_labels, &prometheus.routers_labels, &prometheus.services_labels];
+    for at in labels.into_iter().filter_map(Field::at).filter(|at| !at.value) {
+        faults.push(at.spot.fault("lb's metrics always carry their labels: remove this"));
+    }
+    if let (Some(_), Some(at)) = (prometheus.address.get(), prometheus.entry_point.at()) {
+        faults.push(at.spot.fault("stands beside `address`; give one of them"));
+    }
+    if let Some(address) = prometheus.address.get() {
+        return MetricsSettings { listen: Some(address.0) };
+    }
+    let Some(at) = prometheus.entry_point.at() else {
+        return MetricsSettings::default();
+    };
+    if at.value == API_ENTRY_POINT && !spots.contains_key(API_ENTRY_POINT) {
+        return MetricsSettings { listen: instance.settings.api.listen };
+    }
+    match instance.entry_points.remove(&at.value) {
+        Some(entry_point) if entry_point.protocol == Protocol::Tcp => {
+            instance.taken.insert(at.value.clone(), "metrics");
+            MetricsSettings { listen: Some(listen(&entry_point)) }
+        }
+        Some(_) => {
+            faults.push(at.spot.fault(format!("entry point {:?} is UDP", at.value)));
+            MetricsSettings::default()
+        }
+        None if instance.taken.contains_key(&at.value) => {
+            MetricsSettings { listen: instance.settings.api.listen }
+        }
+        None if instance.unknown || instance.faulty.contains(&at.value) => {
+            MetricsSettings::default()
+        }
+        None => {
+            let mut fault = at.spot.fault(format!("no entry point {:?}", at.value));
+            fault.hint = nearest(&at.value, spots.keys().map(String::as_str));
+            faults.push(fault);
+            MetricsSettings::default()
+        }
+    }
+}
+
+fn listen(entry_point: &EntryPoint) -> SocketAddr {
+    let ip = entry_point.ip.unwrap_or(Ipv6Addr::UNSPECIFIED.into());
+    SocketAddr::new(ip, entry_point.port)
+}

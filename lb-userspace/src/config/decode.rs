@@ -1,0 +1,383 @@
+//! From the value tree to typed raw values, with every fault collected and none stopping the rest.
+//!
+//! [`object!`] declares an object's keys once; known names, suggestions, duplicate and refused
+//! keys all come from that one place.
+
+use std::sync::Arc;
+
+use super::{
+    names::nearest,
+    tree::{Key, Node, Pos, Value},
+};
+use crate::model::{Fault, Place};
+
+/// Where a value stands: file, line, column and path.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Spot {
+    pub(crate) file: Arc<str>,
+    pub(crate) pos: Pos,
+    pub(crate) path: String,
+}
+
+impl Spot {
+    /// A fault at this place.
+    pub(crate) fn fault(&self, message: impl Into<String>) -> Fault {
+        Fault { place: self.place(), path: self.path.clone(), message: message.into(), hint: None }
+    }
+
+    /// For the model.
+    pub(crate) fn place(&self) -> Place {
+        Place { file: self.file.to_string(), line: self.pos.line, column: self.pos.column }
+    }
+}
+
+/// A value with its place.
+#[derive(Clone, Debug)]
+pub(crate) struct At<T> {
+    pub(crate) value: T,
+    pub(crate) spot: Spot,
+}
+
+/// What became of a key of an object.
+#[derive(Clone, Debug, Default)]
+pub(crate) enum Field<T> {
+    /// Not in the file.
+    #[default]
+    Absent,
+    /// There, and its fault is reported already.
+    Faulty,
+    /// There and sound.
+    Given(At<T>),
+}
+
+impl<T> Field<T> {
+    /// The value, where given and sound.
+    pub(crate) fn get(&self) -> Option<&T> {
+        self.at().map(|at| &at.value)
+    }
+
+    /// The value with its place, where given and sound.
+    pub(crate) fn at(&self) -> Option<&At<T>> {
+        match self {
+            Self::Given(at) => Some(at),
+            Self::Absent | Self::Faulty => None,
+        }
+    }
+
+    /// The value, where given and sound.
+    pub(crate) fn into_value(self) -> Option<T> {
+        match self {
+            Self::Given(at) => Some(at.value),
+            Self::Absent | Self::Faulty => None,
+        }
+    }
+
+    /// The value or the default.
+    pub(crate) fn or(&self, default: T) -> T
+    where
+        T: Clone,
+    {
+        self.get().cloned().unwrap_or(default)
+    }
+
+    /// The value or its type's default.
+    pub(crate) fn or_default(&self) -> T
+    where
+        T: Clone + Default,
+    {
+        self.get().cloned().unwrap_or_default()
+    }
+
+    /// Whether it is there but couldn't be read.
+    pub(crate) fn is_faulty(&self) -> bool {
+        matches!(self, Self::Faulty)
+    }
+
+    /// Whether the file doesn't have it.
+    pub(crate) fn is_absent(&self) -> bool {
+        matches!(self, Self::Absent)
+    }
+
+    /// The value; where the file doesn't have it, a fault at `owner`.
+    pub(crate) fn required(
+        &self,
+        key: &str,
+        owner: &Spot,
+        faults: &mut Vec<Fault>,
+    ) -> Option<&At<T>> {
+        if self.is_absent() {
+            faults.push(owner.fault(format!("{key:?} is missing")));
+        }
+        self.at()
+    }
+}
+
+/// What can be read from a node.
+pub(crate) trait Decode: Sized {
+    /// Reads it; what is wrong goes to `cx`, and gives `None` where no value can be made of it.
+    fn decode(node: &Node, cx: &mut Cx) -> Option<Self>;
+}
+
+/// The place reached while decoding, and the faults found so far.
+pub(crate) struct Cx {
+    file: Arc<str>,
+    path: String,
+    /// Of the key that leads here, or of the list item.
+    here: Pos,
+    /// In the order of the file, roughly.
+    pub(crate) faults: Vec<Fault>,
+}
+
+impl Cx {
+    /// At the root of a file.
+    pub(crate) fn new(file: &str) -> Self {
+        let here = Pos { line: 1, column: 1 };
+        Self { file: file.into(), path: String::new(), here, faults: Vec::new() }
+    }
+
+    /// `pos` in this file, under the path reached.
+    pub(crate) fn spot(&self, pos: Pos) -> Spot {
+        Spot { file: Arc::clone(&self.file), pos, path: self.path.clone() }
+    }
+
+    /// The key or list item reached.
+    pub(crate) fn here(&self) -> Spot {
+        self.spot(self.here)
+    }
+
+    /// Reports a fault of `node`.
+    pub(crate) fn fault(&mut self, node: &Node, message: impl Into<String>) {
+        let fault = self.spot(node.pos).fault(message);
+        self.faults.push(fault);
+    }
+
+    /// Reports `expected …, found …`.
+    pub(crate) fn expected(&mut self, node: &Node, what: &str) {
+        self.fault(node, format!("expected {what}, found {}", node.found()));
+    }
+
+    /// Reads `node` one step further down; its place is the value's for scalars, the key's for
+    /// objects and lists.
+    fn step<T: Decode>(&mut self, key: &str, pos: Pos, node: &Node) -> Field<T> {
+        let length = self.path.len();
+        push_key(&mut self.path, key);
+        let field = self.enter(pos, node);
+        self.path.truncate(length);
+        field
+    }
+
+    fn enter<T: Decode>(&mut self, pos: Pos, node: &Node) -> Field<T> {
+        let before = std::mem::replace(&mut self.here, pos);
+        let at = match node.value {
+            Value::List(_) | Value::Map(_) | Value::Null => pos,
+            _ => node.pos,
+        };
+        let field = match T::decode(node, self) {
+            Some(value) => Field::Given(At { value, spot: self.spot(at) }),
+            None => Field::Faulty,
+        };
+        self.here = before;
+        field
+    }
+}
+
+/// Appends a key to a path, quoted where it would be misread.
+fn push_key(path: &mut String, key: &str) {
+    if !path.is_empty() {
+        path.push('.');
+    }
+    let plain = |c: char| c.is_alphanumeric() || matches!(c, '-' | '_' | '/' | ':' | '@');
+    if !key.is_empty() && key.chars().all(plain) {
+        path.push_str(key);
+    } else {
+        path.push_str(&format!("{key:?}"));
+    }
+}
+
+/// A key that lb knows of and doesn't take: names, and what to say of them.
+pub(crate) type Refused = (&'static [&'static str], &'static str);
+
+/// The keys of one object while they are being read.
+pub(crate) struct Fields<'n> {
+    entries: Vec<(&'n Key, &'n Node, bool)>,
+    known: Vec<&'static str>,
+}
+
+impl<'n> Fields<'n> {
+    /// The keys of `node`; nothing at all counts as an object without keys.
+    pub(crate) fn of(node: &'n Node, cx: &mut Cx) -> Option<Self> {
+        let entries = match &node.value {
+            Value::Map(entries) => entries.iter().map(|(key, node)| (key, node, false)).collect(),
+            Value::Null => Vec::new(),
+            _ => {
+                cx.expected(node, "a mapping (`key: value`)");
+                return None;
+            }
+        };
+        Some(Self { entries, known: Vec::new() })
+    }
+
+    /// Reads the key of these names, case aside; a second one is a fault.
+    pub(crate) fn take<T: Decode>(&mut self, names: &[&'static str], cx: &mut Cx) -> Field<T> {
+        self.known.extend(names);
+        let mut found: Option<(&Key, Field<T>)> = None;
+        for (key, node, taken) in &mut self.entries {
+            if !names.iter().any(|name| name.eq_ignore_ascii_case(&key.name)) {
+                continue;
+            }
+            *taken = true;
+            match &found {
+                None => found = Some((key, cx.step(names[0], key.pos, node))),
+                Some((first, _)) => cx.twice(key, first),
+            }
+        }
+        found.map_or(Field::Absent, |(_, field)| field)
+    }
+
+    /// Reports what is left: refused by name, or unknown.
+    pub(crate) fn finish(self, refused: &[Refused], cx: &mut Cx) {
+        for (key, _, taken) in &self.entries {
+            if *taken {
+                continue;
+            }
+            let why = refused
+                .iter()
+                .find(|(names, _)| names.iter().any(|name| name.eq_ignore_ascii_case(&key.name)));
+            let length = cx.path.len();
+            push_key(&mut cx.path, &key.name);
+            let mut fault = match why {
+                Some((_, why)) => cx.spot(key.pos).fault(*why),
+                None => cx.spot(key.pos).fault("unknown key"),
+            };
+            cx.path.truncate(length);
+            if why.is_none() {
+                let names = refused.iter().flat_map(|(names, _)| names.iter());
+                fault.hint = nearest(&key.name, self.known.iter().chain(names).copied());
+            }
+            cx.faults.push(fault);
+        }
+    }
+}
+
+impl Cx {
+    /// Reports a key that stands for the second time.
+    fn twice(&mut self, key: &Key, first: &Key) {
+        let length = self.path.len();
+        push_key(&mut self.path, &key.name);
+        let line = first.pos.line;
+        let message = if key.name == first.name {
+            format!("stands twice, first in line {line}; keep one")
+        } else {
+            format!("is the same key as {:?} in line {line}; keep one", first.name)
+        };
+        let fault = self.spot(key.pos).fault(message);
+        self.path.truncate(length);
+        self.faults.push(fault);
+    }
+}
+
+/// Objects by name, as in `services: {NAME: …}`, in the order of the file.
+#[derive(Clone, Debug)]
+pub(crate) struct ByName<T> {
+    pub(crate) objects: Vec<(String, At<T>)>,
+    /// Names whose objects couldn't be read at all: there, so that references to them resolve.
+    pub(crate) faulty: Vec<String>,
+}
+
+impl<T> Default for ByName<T> {
+    fn default() -> Self {
+        Self { objects: Vec::new(), faulty: Vec::new() }
+    }
+}
+
+impl<T: Decode> Decode for ByName<T> {
+    fn decode(node: &Node, cx: &mut Cx) -> Option<Self> {
+        let fields = Fields::of(node, cx)?;
+        let mut named = Self::default();
+        let mut seen = std::collections::HashMap::new();
+        for (key, node, _) in fields.entries {
+            if let Some(first) = seen.insert(key.name.as_str(), key) {
+                cx.twice(key, first);
+                continue;
+            }
+            match cx.step(&key.name, key.pos, node) {
+                Field::Given(at) => named.objects.push((key.name.clone(), at)),
+                Field::Absent | Field::Faulty => named.faulty.push(key.name.clone()),
+            }
+        }
+        Some(named)
+    }
+}
+
+impl<T: Decode> Decode for Vec<At<T>> {
+    fn decode(node: &Node, cx: &mut Cx) -> Option<Self> {
+        let Value::List(items) = &node.value else {
+            let example = match &node.value {
+                Value::Text(text) => format!("a list (`[{text}]`)"),
+                _ => "a list".to_owned(),
+            };
+            cx.expected(node, &example);
+            return None;
+        };
+        let mut list = Vec::new();
+        for (i, item) in items.iter().enumerate() {
+            let length = cx.path.len();
+            cx.path.push_str(&format!("[{i}]"));
+            if let Field::Given(at) = cx.enter(item.pos, item) {
+                list.push(at);
+            }
+            cx.path.truncate(length);
+        }
+        Some(list)
+    }
+}
+
+/// Declares an object of the configuration: a struct with a [`Field`] for each key.
+///
+/// ```text
+/// object! {
+///     /// `datapath.nat`.
+///     pub(crate) struct Nat {
+///         addresses: Vec<At<IpAddr>> = "addresses",
+///         algorithm: Algorithm = "algorithm" | "strategy",
+///     }
+///     refused {
+///         "tls" => "TLS needs the proxy, which lb doesn't have yet",
+///     }
+/// }
+/// ```
+macro_rules! object {
+    (
+        $(#[$meta:meta])*
+        $vis:vis struct $name:ident {
+            $( $field:ident: $type:ty = $key:literal $(| $alias:literal)* ),* $(,)?
+        }
+        $( refused { $( $($refused:literal)|+ => $why:expr ),* $(,)? } )?
+    ) => {
+        $(#[$meta])*
+        #[derive(Clone, Debug, Default)]
+        #[allow(dead_code, reason = "an object of refused keys alone is read for its faults")]
+        $vis struct $name {
+            $( $vis $field: $crate::config::decode::Field<$type>, )*
+        }
+
+        impl $crate::config::decode::Decode for $name {
+            fn decode(
+                node: &$crate::config::tree::Node,
+                cx: &mut $crate::config::decode::Cx,
+            ) -> Option<Self> {
+                #[allow(unused_mut, reason = "an object may have refused keys alone")]
+                let mut fields = $crate::config::decode::Fields::of(node, cx)?;
+                let object = Self {
+                    $( $field: fields.take(&[$key $(, $alias)*], cx), )*
+                };
+                let refused: &[$crate::config::decode::Refused] = &[
+                    $( $( (&[$($refused),+], $why), )* )?
+                ];
+                fields.finish(refused, cx);
+                Some(object)
+            }
+        }
+    };
+}
+pub(crate) use object;

@@ -1,0 +1,153 @@
+//! The static part without `datapath`.
+
+use std::time::Duration;
+
+use super::needs_proxy;
+use crate::{
+    config::{
+        address::{EntryAddress, ListenAddress},
+        decode::{Cx, Decode, object},
+        tree::Node,
+        values::choice,
+    },
+    model::LogLevel,
+};
+
+object! {
+    /// `entryPoints.NAME`.
+    pub(crate) struct EntryPoint {
+        address: EntryAddress = "address",
+    }
+    refused {
+        "http" | "http2" | "http3" | "forwardedHeaders" => needs_proxy!("HTTP at an entry point"),
+        "transport" => needs_proxy!("an entry point's `transport`"),
+        "proxyProtocol" => needs_proxy!("the PROXY protocol"),
+        "udp" => "idle times of UDP stand in datapath.timeouts.udp",
+        "asDefault" => "a router without `entryPoints` takes all of its protocol; name them there instead",
+        "reusePort" => "a VIP's packets never reach a socket: remove this",
+        "observability" => "metrics cover every entry point: remove this",
+        "allowACMEByPass" => needs_proxy!("obtaining certificates"),
+    }
+}
+
+object! {
+    /// `providers`.
+    pub(crate) struct Providers {
+        file: File = "file",
+        throttle: Duration = "providersThrottleDuration",
+    }
+    refused {
+        "docker" | "swarm" | "kubernetesIngress" | "kubernetesIngressNGINX" | "kubernetesCRD"
+            | "kubernetesGateway" | "knative" | "consul" | "consulCatalog" | "nomad" | "ecs"
+            | "etcd" | "zooKeeper" | "redis" | "http" | "rest" | "nats" | "dns" | "registry"
+            | "marathon" | "rancher" | "plugin"
+            => "lb doesn't have this provider yet; `file` is the one there is",
+        "precedence" => "names carry their provider (`name@file`), so that none takes precedence",
+    }
+}
+
+object! {
+    /// `providers.file`.
+    pub(crate) struct File {
+        filename: String = "filename",
+        directory: String = "directory",
+        watch: bool = "watch",
+    }
+    refused {
+        "debugLogGeneratedTemplate" => "files are no templates: remove this",
+    }
+}
+
+object! {
+    /// `api`.
+    pub(crate) struct Api {
+        address: ListenAddress = "address",
+        insecure: bool = "insecure",
+        dashboard: bool = "dashboard",
+    }
+    refused {
+        "debug" => "lb has no profiling endpoints: remove this",
+        "disableDashboardAd" => "lb's dashboard doesn't exist yet and shall have no advertisement",
+        "basePath" => "lb's API stands at /api: remove this",
+    }
+}
+
+object! {
+    /// `metrics`.
+    pub(crate) struct Metrics {
+        prometheus: Prometheus = "prometheus",
+    }
+    refused {
+        "datadog" | "influxDB" | "influxDB2" | "statsD" | "otlp" | "openTelemetry"
+            => "lb has Prometheus metrics alone: use metrics.prometheus",
+        "addInternals" => "lb's metrics have no internal services: remove this",
+    }
+}
+
+object! {
+    /// `metrics.prometheus`.
+    pub(crate) struct Prometheus {
+        address: ListenAddress = "address",
+        entry_point: String = "entryPoint",
+        entry_points_labels: bool = "addEntryPointsLabels",
+        routers_labels: bool = "addRoutersLabels",
+        services_labels: bool = "addServicesLabels",
+    }
+    refused {
+        "buckets" => needs_proxy!("a histogram of request times"),
+        "manualRouting" => "metrics stand at /metrics: remove this",
+        "headerLabels" => needs_proxy!("a label from a header"),
+    }
+}
+
+object! {
+    /// `log`.
+    pub(crate) struct Log {
+        level: LogLevel = "level",
+        format: LogFormat = "format",
+    }
+    refused {
+        "filePath" | "maxSize" | "maxAge" | "maxBackups" | "compress"
+            => "lb logs to standard error; leave files to the service manager",
+        "noColor" => "colour is used on a terminal alone: remove this",
+        "otlp" => "lb logs to standard error alone",
+    }
+}
+
+object! {
+    /// `ping`: `/ping` stands where the API does.
+    pub(crate) struct Ping {}
+    refused {
+        "entryPoint" | "manualRouting" | "terminatingStatusCode"
+            => "/ping answers wherever the API does: remove this",
+    }
+}
+
+/// `log.format`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum LogFormat {
+    Text,
+    Json,
+}
+
+impl Decode for LogFormat {
+    fn decode(node: &Node, cx: &mut Cx) -> Option<Self> {
+        let table = [("text", Self::Text), ("json", Self::Json), ("common", Self::Text)];
+        choice(node, &table, &[], cx)
+    }
+}
+
+impl Decode for LogLevel {
+    fn decode(node: &Node, cx: &mut Cx) -> Option<Self> {
+        let table = [
+            ("trace", Self::Trace),
+            ("debug", Self::Debug),
+            ("info", Self::Info),
+            ("warn", Self::Warn),
+            ("error", Self::Error),
+            ("fatal", Self::Error),
+            ("panic", Self::Error),
+        ];
+        choice(node, &table, &[], cx)
+    }
+}

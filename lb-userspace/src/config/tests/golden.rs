@@ -1,0 +1,232 @@
+//! Golden files of faults: `tests-data/faults/NAME.{yaml,toml,json}` is the input, `NAME.txt` what
+//! `lb check` prints of it. `LB_BLESS=1` writes the latter anew.
+
+use std::{fmt::Write, fs, path::PathBuf};
+
+use super::load;
+
+fn data(name: &str) -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests-data/faults").join(name)
+}
+
+/// Compares the faults of one input with its golden file.
+fn check(name: &str) {
+    let (file, text) = ["yaml", "toml", "json"]
+        .iter()
+        .find_map(|suffix| {
+            let file = format!("{name}.{suffix}");
+            fs::read_to_string(data(&file)).ok().map(|text| (file, text))
+        })
+        .unwrap_or_else(|| panic!("no input tests-data/faults/{name}.yaml"));
+    let mut seen = String::new();
+    let faults = match load(&file, &text) {
+        Err(faults) => faults,
+        Ok(loaded) => {
+            assert!(!loaded.faults.is_empty(), "{file} is sound");
+            writeln!(seen, "# applies but for:").expect("writing to a string");
+            loaded.faults
+        }
+    };
+    for fault in faults {
+        writeln!(seen, "{fault}").expect("writing to a string");
+    }
+    let golden = data(&format!("{name}.txt"));
+    if std::env::var_os("LB_BLESS").is_some() {
+        fs::write(&golden, &seen).expect("golden file written");
+    }
+    let expected = fs::read_to_string(&golden).unwrap_or_default();
+    assert_eq!(seen, expected, "faults of {file} differ from {}", golden.display());
+}
+
+/// A named test for each golden file.
+macro_rules! golden {
+    ($($name:ident)*) => {
+        $( #[test] fn $name() { check(stringify!($name)); } )*
+
+        #[test]
+        fn every_input_has_a_test() {
+            let named = [$(stringify!($name)),*];
+            for entry in fs::read_dir(data("")).expect("folder of golden files") {
+                let path = entry.expect("its entry").path();
+                let stem = path.file_stem().and_then(|stem| stem.to_str()).expect("a name");
+                assert!(named.contains(&stem), "{stem} has no test");
+            }
+        }
+    };
+}
+
+golden! {
+    syntax_yaml_unclosed
+    syntax_yaml_tab
+    syntax_yaml_indent
+    syntax_yaml_two_documents
+    syntax_yaml_unknown_anchor
+    syntax_yaml_template
+    syntax_toml
+    syntax_toml_duplicate
+    syntax_json
+    syntax_json_comment
+    document_empty
+    document_only_comments
+    document_a_list
+    document_a_text
+    key_unknown_at_the_top
+    key_unknown_without_a_near_one
+    key_unknown_in_datapath
+    key_unknown_in_service
+    key_unknown_in_server
+    key_unknown_in_health_check
+    key_unknown_in_router
+    key_twice
+    key_twice_in_another_case
+    key_twice_by_an_alias
+    service_twice_in_one_file
+    all_faults_at_once
+    type_list_for_mapping
+    type_text_for_mapping
+    type_text_for_list
+    type_mapping_for_list
+    type_number_for_text
+    type_list_for_text
+    type_text_for_boolean
+    type_yaml11_boolean
+    type_text_for_number
+    type_fraction_for_number
+    type_null_for_address
+    type_null_for_service
+    entry_point_port_zero
+    entry_point_port_too_high
+    entry_point_port_missing
+    entry_point_port_a_name
+    entry_point_name
+    entry_point_number
+    entry_point_unspecified
+    entry_point_unspecified_v6
+    entry_point_multicast
+    entry_point_broadcast
+    entry_point_link_local
+    entry_point_mapped
+    entry_point_v6_without_brackets
+    entry_point_v6_without_port
+    entry_point_v6_broken
+    entry_point_sctp
+    entry_point_bad_octet
+    entry_point_without_address
+    entry_point_same_address
+    entry_point_name_with_slash
+    entry_point_later
+    datapath_mode
+    datapath_connections_too_few
+    datapath_connections_too_many
+    datapath_connections_negative
+    datapath_connections_huge
+    datapath_ring_not_prime
+    datapath_ring_too_large
+    datapath_interfaces_empty
+    datapath_interfaces_number
+    datapath_interfaces_twice
+    datapath_interface_name
+    datapath_nat_ports_order
+    datapath_nat_ports_zero
+    datapath_nat_ports_text
+    datapath_nat_ports_overlap
+    datapath_nat_addresses
+    datapath_return_path
+    datapath_timeout_zero
+    datapath_timeout_too_long
+    datapath_timeout_unit
+    router_service_missing
+    router_service_undefined
+    router_service_undefined_at_file
+    router_service_of_other_protocol
+    router_entry_point_undefined
+    router_entry_point_of_other_protocol
+    router_without_any_entry_point
+    router_rule_host
+    router_rule_joined
+    router_rule_client
+    router_rule_misspelt
+    router_rule_http
+    router_rule_unclosed
+    router_rule_no_quotes
+    router_rule_trailing
+    router_rule_empty
+    router_tls
+    router_middlewares
+    router_datapath_proxy
+    router_datapath_unknown
+    router_auto_without_address
+    router_auto_on_loopback
+    router_kernel_on_loopback
+    router_auto_on_loopback_v6
+    router_udp_rule
+    router_same_entry_point
+    router_priority_text
+    router_name_with_at
+    service_without_balancer
+    service_weighted
+    service_algorithm_unknown
+    service_algorithm_p2c
+    service_algorithm_least_time
+    service_forwarding_dsr
+    service_forwarding_ipip
+    service_forwarding_gue
+    service_forwarding_unknown
+    service_on_down
+    service_drain_timeout
+    service_later
+    server_without_address
+    server_without_port
+    server_name_without_port
+    server_without_host
+    server_url
+    server_address_a_url
+    server_host_bad
+    server_multicast
+    server_twice
+    server_a_text
+    server_tls
+    server_weight
+    health_grpc
+    health_mode
+    health_udp_without_port
+    health_tcp_with_http_keys
+    health_http_keys_without_path
+    health_path
+    health_status
+    health_method
+    health_header
+    health_hostname
+    health_scheme
+    health_port
+    health_interval_zero
+    health_interval_text
+    health_rise
+    health_send
+    later_http
+    later_tls
+    later_resolvers
+    later_providers
+    later_sections
+    later_tcp_middlewares
+    later_servers_transports
+    provider_unknown
+    provider_file_without_path
+    provider_file_both
+    provider_file_empty_path
+    provider_throttle
+    api_address
+    api_dashboard
+    metrics_entry_point
+    metrics_entry_point_udp
+    metrics_both
+    metrics_others
+    metrics_labels
+    metrics_entry_point_in_a_router
+    log_level
+    log_level_near
+    log_format
+    ping_entry_point
+    toml_places
+    json_places
+}

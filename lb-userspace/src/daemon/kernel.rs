@@ -1,0 +1,251 @@
+//! The kernel path as the writer drives it: opened at the first need, then
+//! brought from what its maps hold to what the snapshot and the network ask for.
+
+use std::{
+    collections::{BTreeMap, BTreeSet, HashMap},
+    net::{IpAddr, SocketAddr},
+    sync::Arc,
+};
+
+use lb_common::{addr::to_ip, backend::flags, hash};
+
+use super::shared::InKernel;
+use crate::{
+    api::types::ProgramStatus,
+    health,
+    kernel::{
+        Answer, AttachStatus, Attachment, Datapath, Explainer, KernelError, KernelLog, Origin,
+        Pass, Paths, Question, Reader,
+        net::{AttachMode, AttachPoint, NetError, Wanted},
+    },
+    model::{self, BackendId, Id, Path, Protocol, Snapshot},
+    plan::{KernelFacts, KernelView, Lowered, NetView, Plan, lower},
+    reconcile::Adopted,
+};
+
+/// The kernel path, loaded.
+pub(super) struct KernelSide {
+    datapath: Datapath,
+    /// What the programs and tables were made from: a change opens them anew.
+    made_from: model::Datapath,
+    facts: KernelFacts,
+    /// What the maps hold.
+    view: KernelView,
+    attached: Vec<AttachStatus>,
+    origin: String,
+    /// Loaded at the first question.
+    explainer: Option<Explainer>,
+}
+
+/// Why a snapshot is not in the kernel.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum ApplyError {
+    /// The kernel refused a step; its maps are as they were before that step.
+    #[error("the kernel refused a change, which is tried again: {0:#}")]
+    Refused(anyhow::Error),
+    /// After that its maps could not be read back.
+    #[error(transparent)]
+    Kernel(#[from] KernelError),
+    /// The VIPs can't be looked after.
+    #[error(transparent)]
+    Net(#[from] NetError),
+}
+
+impl KernelSide {
+    /// Loads, adopts or carries over.
+    pub(super) fn open(paths: &Paths, settings: &model::Datapath) -> Result<Self, KernelError> {
+        let datapath = Datapath::open(paths, settings)?;
+        let base = datapath.base_config()?;
+        let facts = KernelFacts {
+            hash_key: base.hash_key,
+            est_buckets: base.est_buckets,
+            half_buckets: base.half_buckets,
+            reply_buckets: base.reply_buckets,
+            hz: base.hz,
+            own_ports: health::PORTS,
+        };
+        let view = datapath.read_view()?;
+        let origin = match datapath.origin() {
+            Origin::Fresh => "loaded anew".to_owned(),
+            Origin::Adopted => "adopted from an earlier run, with its flows".to_owned(),
+            Origin::CarriedOver { flows } => {
+                format!("carried over from another version: {flows} flows")
+            }
+        };
+        let made_from = settings.clone();
+        Ok(Self { datapath, made_from, facts, view, attached: Vec::new(), origin, explainer: None })
+    }
+
+    /// Whether `settings` ask for other tables or programs than are loaded.
+    pub(super) fn is_outdated(&self, settings: &model::Datapath) -> bool {
+        let made = |s: &model::Datapath| (s.connections, s.backends, s.trace);
+        made(settings) != made(&self.made_from)
+    }
+
+    /// Brings the maps to what the snapshot asks for. Returns what the kernel path can't do.
+    pub(super) fn apply(
+        &mut self,
+        snapshot: &Snapshot,
+        net: &NetView,
+    ) -> Result<Vec<String>, ApplyError> {
+        let Lowered { view, obstacles } = lower(snapshot, net, &self.facts, &self.view);
+        let plan = Plan::between(&self.view, &view);
+        if let Err(e) = plan.apply(self.datapath.sink()) {
+            self.view = self.datapath.read_view()?;
+            return Err(ApplyError::Refused(e));
+        }
+        if !plan.is_empty() {
+            tracing::debug!(steps = plan.ops.len(), generation = snapshot.generation, "applied");
+        }
+        self.view = view;
+        Ok(obstacles.iter().map(ToString::to_string).collect())
+    }
+
+    /// Attaches to what the network says.
+    pub(super) fn attach(
+        &mut self,
+        points: &BTreeMap<u32, AttachPoint>,
+    ) -> Result<(), KernelError> {
+        let wanted: Vec<Attachment> = points.values().map(Attachment::from).collect();
+        let asked = self.attached.iter().map(|status| &status.wanted);
+        if !asked.eq(&wanted) || self.attached.iter().any(|status| status.error.is_some()) {
+            self.attached = self.datapath.attach(&wanted)?;
+        }
+        Ok(())
+    }
+
+    /// How the interfaces stand.
+    pub(super) fn attached(&self) -> &[AttachStatus] {
+        &self.attached
+    }
+
+    /// Where the native program is, and where the kernel refused XDP: for [`Wanted`].
+    pub(super) fn tell(&self, wanted: &mut Wanted) {
+        let native = |s: &&AttachStatus| s.xdp == Some(AttachMode::Native);
+        wanted.native = self.attached.iter().filter(native).map(|s| s.wanted.ifindex).collect();
+        for status in self.attached.iter() {
+            let asked_xdp = status.wanted.mode != AttachMode::Tc;
+            if let (true, None, Some(why)) = (asked_xdp, status.xdp, &status.error) {
+                wanted.refused.insert(status.wanted.ifindex, why.clone());
+            }
+        }
+    }
+
+    /// Backends whose TCP flows are to be reset, by id.
+    pub(super) fn resetting(&self) -> BTreeSet<u32> {
+        let resets = self.view.backends.iter().filter(|(_, b)| b.flags & flags::RESET != 0);
+        resets.map(|(id, _)| *id).collect()
+    }
+
+    /// The backends of an earlier run, of those services that are known by name.
+    pub(super) fn adopted(&self, services: impl Iterator<Item = Id>) -> Vec<Adopted> {
+        let services = services.map(|id| (service_hash(&id), id)).collect();
+        let names = backends(&self.view, &services);
+        let adopted = |(id, backend)| {
+            let is_down = self.view.backends.get(&id)?.flags & flags::DOWN != 0;
+            Some(Adopted { backend, up: !is_down })
+        };
+        names.into_iter().filter_map(adopted).collect()
+    }
+
+    /// For the API.
+    pub(super) fn published(&self, snapshot: &Snapshot) -> InKernel {
+        let services = services(snapshot);
+        InKernel {
+            reader: self.datapath.reader(),
+            backends: Arc::new(backends(&self.view, &services)),
+            vips: Arc::new(vips(&self.view, &services)),
+            services: Arc::new(services),
+            origin: self.origin.clone(),
+        }
+    }
+
+    pub(super) fn programs(&self) -> Vec<ProgramStatus> {
+        let programs = self.datapath.programs().unwrap_or_default();
+        programs.into_iter().map(|(name, id)| ProgramStatus { name, id }).collect()
+    }
+
+    pub(super) fn reader(&self) -> Arc<Reader> {
+        self.datapath.reader()
+    }
+
+    /// Runs a packet through the programs, dry.
+    pub(super) fn explain(&mut self, question: &Question) -> Result<Answer, KernelError> {
+        let explainer = match &mut self.explainer {
+            Some(explainer) => explainer,
+            none => none.insert(Explainer::load(&self.datapath)?),
+        };
+        explainer.explain(question)
+    }
+
+    /// Those of `leaving` that had no flow throughout a pass of the sweeper.
+    pub(super) fn without_flows(
+        &self,
+        snapshot: &Snapshot,
+        leaving: &BTreeSet<BackendId>,
+        pass: &Pass,
+    ) -> Vec<BackendId> {
+        let names = backends(&self.view, &services(snapshot)).into_iter();
+        let ids: BTreeMap<BackendId, u32> = names.map(|(id, name)| (name, id)).collect();
+        let has_flows = |b: &BackendId| ids.get(b).is_some_and(|id| pass.flows.contains_key(id));
+        leaving.iter().filter(|b| !has_flows(b)).cloned().collect()
+    }
+
+    /// The trace lines of the programs, once, where they are asked for.
+    pub(super) fn take_log(&mut self) -> Option<KernelLog> {
+        self.datapath.take_log()
+    }
+}
+
+/// What the network watcher is to look after for a snapshot.
+pub(super) fn wanted(snapshot: &Snapshot) -> Wanted {
+    let datapath = &snapshot.settings.datapath;
+    let routed = snapshot.routers.values().filter(|r| r.path == Path::Kernel);
+    let mut wanted = Wanted {
+        interfaces: datapath.interfaces.clone(),
+        mode: datapath.mode,
+        vips: vip_addresses(snapshot),
+        ..Wanted::default()
+    };
+    for router in routed {
+        if let Some(service) = snapshot.services.get(&router.service) {
+            wanted.backends.extend(service.backends.iter().map(|b| b.address.ip()));
+        }
+    }
+    wanted
+}
+
+/// The addresses that the host is to have for entry points of the kernel path.
+pub(super) fn vip_addresses(snapshot: &Snapshot) -> BTreeSet<IpAddr> {
+    let routed = snapshot.routers.values().filter(|r| r.path == Path::Kernel);
+    let names = routed.flat_map(|r| &r.entry_points);
+    names.filter_map(|name| snapshot.entry_points.get(name)?.ip).collect()
+}
+
+/// The hash that names a service in the kernel.
+pub(super) fn service_hash(id: &Id) -> u64 {
+    hash::text(id.to_string().as_bytes())
+}
+
+fn services(snapshot: &Snapshot) -> HashMap<u64, Id> {
+    snapshot.services.keys().map(|id| (service_hash(id), id.clone())).collect()
+}
+
+fn backends(view: &KernelView, services: &HashMap<u64, Id>) -> BTreeMap<u32, BackendId> {
+    let name = |entry: &lb_common::BackendEntry| {
+        let address = SocketAddr::new(to_ip(&entry.addr), u16::from_be(entry.port));
+        Some(BackendId { service: services.get(&entry.service)?.clone(), address })
+    };
+    view.backends.iter().filter_map(|(id, entry)| Some((*id, name(entry)?))).collect()
+}
+
+fn vips(view: &KernelView, services: &HashMap<u64, Id>) -> Vec<(SocketAddr, Protocol, Id)> {
+    let row = |vip: &lb_common::VipEntry| {
+        let address = SocketAddr::new(to_ip(&vip.addr), u16::from_be(vip.port));
+        let service = services.get(&vip.service)?.clone();
+        Some((address, service.protocol, service))
+    };
+    let mut rows: Vec<_> = view.vips.values().filter_map(row).collect();
+    rows.sort();
+    rows
+}

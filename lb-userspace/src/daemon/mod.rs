@@ -1,0 +1,34 @@
+//! `lb run`: one writer that takes inputs and brings snapshots into force, and
+//! around it what produces inputs (files, checks, names, the network, the API)
+//! and what reads snapshots (API, metrics).
+
+mod command;
+mod detach;
+mod explain;
+mod flows;
+mod input;
+mod kernel;
+mod listeners;
+mod log;
+mod notify;
+mod path;
+mod shared;
+mod start;
+mod status;
+mod writer;
+
+use std::path::PathBuf;
+
+pub use detach::{DetachError, detach};
+pub use start::{RunError, run};
+
+/// What `lb run` is told.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// The main file.
+    pub config: PathBuf,
+    /// Of the instance.
+    pub paths: crate::kernel::Paths,
+    /// Whether a signal takes the kernel path down, too.
+    pub detach_on_exit: bool,
+}

@@ -1,0 +1,173 @@
+//! From the command line to the running writer, and its end.
+
+use std::{collections::BTreeSet, io, sync::Arc, time::Instant};
+
+use tokio::sync::mpsc;
+
+use super::{
+    DetachError, Options,
+    input::Inputs,
+    kernel::KernelSide,
+    listeners::Listeners,
+    log::Log,
+    notify,
+    shared::Shared,
+    writer::{Ending, Faults, Writer},
+};
+use crate::{
+    api,
+    health::{Monitor, Names},
+    kernel::{Datapath, InstanceLock, KernelError},
+    model::{Fault, Settings},
+    provider::{Reload, Sources},
+    reconcile::{Event, Reconciler},
+    state::{Memory, Overrides},
+};
+
+/// Worker threads: the daemon does little, the kernel forwards.
+const WORKERS: usize = 2;
+/// Inputs that may wait for the writer.
+const QUEUE: usize = 4096;
+
+/// Why the daemon did not start, or failed.
+#[derive(Debug, thiserror::Error)]
+pub enum RunError {
+    /// The main file is at fault.
+    #[error("{}", .0.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))]
+    Config(Vec<Fault>),
+    /// Another daemon runs the instance, or the host can't carry the kernel path.
+    #[error(transparent)]
+    Kernel(#[from] KernelError),
+    /// The socket, the state folder, the runtime.
+    #[error(transparent)]
+    Io(#[from] io::Error),
+    /// The first snapshot could not be brought into force.
+    #[error("{0}")]
+    Refused(String),
+    /// `--detach-on-exit`.
+    #[error(transparent)]
+    Detach(#[from] DetachError),
+}
+
+/// Runs the daemon until a signal or `lb detach` ends it.
+///
+/// # Errors
+/// See [`RunError`]; what runs in the kernel goes on.
+pub fn run(options: &Options) -> Result<(), RunError> {
+    let (sources, reload) = Sources::open(&options.config).map_err(RunError::Config)?;
+    let _lock = InstanceLock::take(&options.paths)?;
+    let log = Log::start(&settings(&reload).log);
+    let runtime =
+        tokio::runtime::Builder::new_multi_thread().worker_threads(WORKERS).enable_all().build()?;
+    // On a worker, for blocking sections leave only workers free to others.
+    runtime.block_on(async {
+        let options = options.clone();
+        tokio::spawn(async move { serve(&options, sources, reload, log).await })
+            .await
+            .unwrap_or_else(|e| Err(RunError::Refused(format!("the writer failed: {e}"))))
+    })
+}
+
+/// The static part, which a first reading always has.
+fn settings(reload: &Reload) -> Settings {
+    let settings = reload.events.iter().find_map(|event| match event {
+        Event::Static { settings, .. } => Some((**settings).clone()),
+        _ => None,
+    });
+    settings.unwrap_or_default()
+}
+
+async fn serve(
+    options: &Options,
+    sources: Sources,
+    reload: Reload,
+    log: Log,
+) -> Result<(), RunError> {
+    let (events_in, events) = mpsc::channel(QUEUE);
+    let (commands_in, commands) = mpsc::channel(QUEUE);
+    let (passes_in, passes) = mpsc::channel(1);
+    let inputs = Inputs::new(events, commands, passes)?;
+    let monitor = Monitor::new(events_in.clone());
+    let names = Names::new(events_in, monitor.counters());
+    let (paths, config) = (options.paths.clone(), options.config.clone());
+    let shared = Arc::new(Shared::new(paths, config, monitor.counters(), commands_in));
+    let overrides = Overrides::load(&options.paths.state())?;
+    let memory = Memory::load(&options.paths.state())?;
+    let socket = api::bind_unix(&options.paths.socket())?;
+    tokio::spawn(api::serve(socket, api::private(shared.clone())));
+
+    let mut writer = Writer {
+        shared,
+        sources,
+        reconciler: Reconciler::new(),
+        monitor,
+        names,
+        overrides,
+        memory,
+        clock: Instant::now(),
+        log,
+        adopted: None,
+        kernel: None,
+        listeners: Listeners::default(),
+        passes: passes_in,
+        leaving: BTreeSet::new(),
+        last_reload: None,
+        faults: Faults::default(),
+        in_force: Arc::default(),
+        is_stale: false,
+    };
+    writer.begin(reload).await?;
+    notify::ready(&writer.in_force);
+    let (writer, ending) = writer.run(inputs).await;
+    end(writer, ending, options).await
+}
+
+impl Writer {
+    /// Brings the first snapshot into force: all that is known at once, so
+    /// that nothing of what the kernel holds is taken for gone.
+    async fn begin(&mut self, mut reload: Reload) -> Result<(), RunError> {
+        if Datapath::is_pinned(&self.shared.paths) {
+            let datapath = settings(&reload).datapath;
+            let side =
+                tokio::task::block_in_place(|| KernelSide::open(&self.shared.paths, &datapath))?;
+            self.reconciler.adopt(side.adopted(self.memory.services()));
+            self.adopted = Some(side);
+        }
+        let mut events = std::mem::take(&mut reload.events);
+        events.extend(self.kept());
+        self.handle(events);
+        self.remember(&reload);
+        self.bring_into_force().await;
+        match &self.faults.apply {
+            Some(why) => Err(RunError::Refused(why.clone())),
+            None => Ok(()),
+        }
+    }
+
+    /// What the last run left: runtime changes, and addresses of host names.
+    fn kept(&self) -> Vec<Event> {
+        let names = self.memory.names();
+        let names =
+            names.map(|(host, addresses)| Event::Resolved { host: host.to_owned(), addresses });
+        let saved = self.overrides.saved().iter();
+        let saved = saved.filter_map(|saved| Some((saved, saved.backend()?)));
+        let changes = saved.flat_map(|(saved, backend)| {
+            let drained = backend.clone();
+            let drain = saved.drained.then_some(Event::Drain { backend: drained, drain: true });
+            let weight = saved.weight.map(|w| Event::Weight { backend, weight: Some(w) });
+            drain.into_iter().chain(weight)
+        });
+        names.chain(changes).collect()
+    }
+}
+
+async fn end(mut writer: Writer, ending: Ending, options: &Options) -> Result<(), RunError> {
+    notify::stopping("ending; L4 goes on in the kernel");
+    tracing::info!("ending");
+    if ending == Ending::Stop && options.detach_on_exit {
+        writer.detach().await?;
+    }
+    // The socket of a daemon that has ended would only mislead.
+    let _gone = std::fs::remove_file(options.paths.socket());
+    Ok(())
+}

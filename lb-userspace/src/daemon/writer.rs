@@ -1,0 +1,277 @@
+//! The one task that owns the reconciler and the kernel path.
+
+use std::{
+    collections::BTreeSet,
+    sync::{Arc, PoisonError, atomic::Ordering::Relaxed},
+    time::Instant,
+};
+
+use tokio::sync::mpsc;
+
+use super::{
+    input::{Input, Inputs},
+    kernel::KernelSide,
+    listeners::Listeners,
+    log::Log,
+    notify,
+    path::KernelPath,
+    shared::{InForce, Shared},
+    status,
+};
+use crate::{
+    api::{
+        Daemon,
+        time::now,
+        types::{ProviderStatus, ReloadStatus},
+    },
+    health::{Monitor, Names},
+    kernel::Pass,
+    model::{BackendId, Snapshot},
+    provider::{Reload, Scope, Sources},
+    reconcile::{Event, Reconciler},
+    state::{Memory, Overrides},
+};
+
+/// Why the writer ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Ending {
+    /// A signal: L4 goes on in the kernel.
+    Stop,
+    /// `lb detach`: everything was taken off the host.
+    Detached,
+}
+
+/// Everything that a change may touch.
+pub(super) struct Writer {
+    pub(super) shared: Arc<Shared>,
+    pub(super) sources: Sources,
+    pub(super) reconciler: Reconciler,
+    pub(super) monitor: Monitor,
+    pub(super) names: Names,
+    pub(super) overrides: Overrides,
+    pub(super) memory: Memory,
+    /// Since when the reconciler counts.
+    pub(super) clock: Instant,
+    pub(super) log: Log,
+    /// Found pinned at the start, until the first snapshot takes it over.
+    pub(super) adopted: Option<KernelSide>,
+    pub(super) kernel: Option<KernelPath>,
+    pub(super) listeners: Listeners,
+    pub(super) passes: mpsc::Sender<Pass>,
+    /// Backends that were leaving when the sweeper's pass began.
+    pub(super) leaving: BTreeSet<BackendId>,
+    pub(super) last_reload: Option<ReloadStatus>,
+    pub(super) faults: Faults,
+    /// The latest snapshot in force.
+    pub(super) in_force: Arc<Snapshot>,
+    /// Whether the kernel may differ from it: the network changed, or a change was refused.
+    pub(super) is_stale: bool,
+}
+
+/// What is wrong beside the snapshot's own faults.
+#[derive(Debug, Default)]
+pub(super) struct Faults {
+    /// By the latest reading of the files.
+    pub(super) files: Vec<String>,
+    /// Why the latest snapshot is not in force.
+    pub(super) apply: Option<String>,
+    /// Why runtime changes can't be kept.
+    pub(super) state: Option<String>,
+}
+
+impl Writer {
+    /// Takes inputs until told to end. What comes in a burst is brought into
+    /// force at once, so that a verdict waits for one change at most.
+    pub(super) async fn run(mut self, mut inputs: Inputs) -> (Self, Ending) {
+        loop {
+            let input = inputs.next(&mut self.sources, &mut self.kernel).await;
+            if let Some(ending) = self.take(input).await {
+                self.shared.stopping.store(true, Relaxed);
+                return (self, ending);
+            }
+            let mut burst = Vec::new();
+            while let Ok(event) = inputs.events.try_recv() {
+                burst.push(event);
+            }
+            self.handle(burst);
+            self.bring_into_force().await;
+        }
+    }
+
+    pub(super) fn handle(&mut self, events: impl IntoIterator<Item = Event>) {
+        // The snapshot is fetched when it is brought into force.
+        let _latest = self.reconciler.handle_all(events, self.clock.elapsed());
+    }
+
+    async fn take(&mut self, input: Input) -> Option<Ending> {
+        match input {
+            Input::Event(event) => self.handle([event]),
+            Input::Command(command) => return self.obey(command).await,
+            Input::Swept(pass) => self.forget_idle(&pass),
+            Input::Network => self.is_stale = true,
+            Input::Files => drop(self.read_files(Scope::Providers)),
+            Input::Hangup => {
+                notify::reloading();
+                drop(self.read_files(Scope::All));
+                self.bring_into_force().await;
+                notify::ready(&self.in_force);
+            }
+            Input::Tick => {
+                self.is_stale |= self.faults.apply.is_some();
+                self.handle([Event::Tick]);
+            }
+            Input::End => return Some(Ending::Stop),
+        }
+        None
+    }
+
+    /// Reads the files and takes over what is sound.
+    pub(super) fn read_files(&mut self, scope: Scope) -> Reload {
+        let mut reload = tokio::task::block_in_place(|| self.sources.reload(scope));
+        self.note(&mut reload);
+        reload
+    }
+
+    fn note(&mut self, reload: &mut Reload) {
+        self.handle(std::mem::take(&mut reload.events));
+        self.remember(reload);
+    }
+
+    /// Keeps a reading's outcome for `lb status` and the metrics.
+    pub(super) fn remember(&mut self, reload: &Reload) {
+        self.faults.files = reload.faults.iter().map(ToString::to_string).collect();
+        if reload.is_again {
+            return;
+        }
+        reload.faults.iter().for_each(|fault| tracing::error!("{fault}"));
+        reload.warnings.iter().for_each(|warning| tracing::warn!("{warning}"));
+        reload.changes.iter().for_each(|change| tracing::info!("{change}"));
+        let success = reload.faults.is_empty();
+        let status = ReloadStatus { time: now(), success, faults: self.faults.files.clone() };
+        let mut reloads = self.shared.reloads.lock().unwrap_or_else(PoisonError::into_inner);
+        reloads.last_success = success;
+        if success {
+            reloads.successes += 1;
+            reloads.last_success_time = status.time;
+        } else {
+            reloads.failures += 1;
+        }
+        self.last_reload = Some(status);
+    }
+
+    /// Leaving backends without flows can be forgotten. Only those count that
+    /// were leaving when the pass began: it may have seen the others' buckets before.
+    fn forget_idle(&mut self, pass: &Pass) {
+        if let Some(kernel) = &self.kernel {
+            let idle = kernel.side.without_flows(&self.in_force, &self.leaving, pass);
+            self.handle(idle.into_iter().map(|backend| Event::Empty { backend }));
+        }
+        self.leaving = leaving(&self.in_force);
+    }
+
+    /// Carries the latest snapshot into the kernel, then tells everybody else.
+    pub(super) async fn bring_into_force(&mut self) {
+        let snapshot = self.reconciler.snapshot().clone();
+        let is_new = snapshot.generation != self.in_force.generation;
+        if !is_new && !self.is_stale {
+            return;
+        }
+        self.is_stale = false;
+        match self.bring_into_kernel(&snapshot).await {
+            Ok(()) => self.faults.apply = None,
+            Err(why) => {
+                if self.faults.apply.as_ref() != Some(&why) {
+                    tracing::error!("generation {} is not in force: {why}", snapshot.generation);
+                }
+                self.faults.apply = Some(why);
+                self.publish(false);
+                return;
+            }
+        }
+        if is_new {
+            self.spread(&snapshot).await;
+        }
+        self.publish(true);
+    }
+
+    async fn bring_into_kernel(&mut self, snapshot: &Snapshot) -> Result<(), String> {
+        let shared = &self.shared;
+        let is_needed = status::uses_kernel(snapshot) || self.adopted.is_some();
+        match &mut self.kernel {
+            Some(kernel) => kernel
+                .follow_settings(&shared.paths, snapshot, &self.passes)
+                .map_err(|e| e.to_string())?,
+            None if is_needed => {
+                let side = match self.adopted.take() {
+                    Some(side) => side,
+                    None => KernelSide::open(&shared.paths, &snapshot.settings.datapath)
+                        .map_err(|e| e.to_string())?,
+                };
+                let passes = self.passes.clone();
+                let opened = KernelPath::open(&shared.paths, side, snapshot, passes).await;
+                self.kernel = Some(opened.map_err(|e| e.to_string())?);
+            }
+            None => return Ok(()),
+        }
+        match &mut self.kernel {
+            Some(kernel) => kernel.bring(snapshot).await.map_err(|e| e.to_string()),
+            None => Ok(()),
+        }
+    }
+
+    /// What follows a new snapshot outside the kernel.
+    async fn spread(&mut self, snapshot: &Arc<Snapshot>) {
+        self.in_force = snapshot.clone();
+        self.monitor.update(snapshot);
+        self.names.update(snapshot);
+        self.log.follow(&snapshot.settings.log);
+        let daemon: Arc<dyn Daemon> = self.shared.clone();
+        self.listeners.follow(&snapshot.settings, &daemon).await;
+        let saved = tokio::task::block_in_place(|| {
+            self.overrides.save(snapshot).and_then(|()| self.memory.save(snapshot))
+        });
+        self.faults.state = saved.err().map(|e| format!("state can't be kept: {e}"));
+    }
+
+    fn publish(&self, is_in_force: bool) {
+        let before = self.shared.in_force.load();
+        let kernel = self.kernel.as_ref();
+        let faults = &self.faults;
+        let host_faults = kernel.map(KernelPath::faults).unwrap_or_default();
+        let faults = (faults.apply.iter())
+            .chain(&faults.state)
+            .chain(&faults.files)
+            .chain(&self.listeners.faults)
+            .chain(&host_faults);
+        self.shared.in_force.store(Arc::new(InForce {
+            snapshot: self.in_force.clone(),
+            ready: before.ready || is_in_force,
+            kernel: kernel.map(|k| k.published(&self.in_force)),
+            obstacles: kernel.map(KernelPath::obstacles).unwrap_or_default(),
+            host: kernel.map(KernelPath::host).unwrap_or_default(),
+            providers: self.providers(),
+            last_reload: self.last_reload.clone(),
+            faults: faults.cloned().collect(),
+        }));
+    }
+
+    fn providers(&self) -> Vec<ProviderStatus> {
+        let main = ProviderStatus {
+            name: "file".to_owned(),
+            source: self.shared.config.display().to_string(),
+        };
+        let file = self.in_force.settings.file.as_ref().map(|file| ProviderStatus {
+            name: "file".to_owned(),
+            source: file.path.display().to_string(),
+        });
+        [main].into_iter().chain(file).collect()
+    }
+}
+
+fn leaving(snapshot: &Snapshot) -> BTreeSet<BackendId> {
+    let of = |s: &crate::model::Service| -> Vec<BackendId> {
+        let leaving = s.backends.iter().filter(|b| b.leaving);
+        leaving.map(|b| BackendId { service: s.id.clone(), address: b.address }).collect()
+    };
+    snapshot.services.values().flat_map(|s| of(s)).collect()
+}

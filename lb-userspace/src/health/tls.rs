@@ -1,0 +1,70 @@
+//! TLS of checks with `scheme: https`.
+
+use std::sync::{Arc, OnceLock};
+
+use rustls::{
+    ClientConfig, RootCertStore,
+    pki_types::{InvalidDnsNameError, ServerName},
+};
+use tokio::net::TcpStream;
+use tokio_rustls::{TlsConnector, client::TlsStream};
+
+use super::probe::Failure;
+
+/// Trusts the host's certificate authorities, read when first needed.
+#[derive(Default)]
+pub(crate) struct Tls {
+    config: OnceLock<Arc<ClientConfig>>,
+}
+
+impl Tls {
+    /// Trusts only these.
+    #[cfg(test)]
+    pub(crate) fn trusting(roots: RootCertStore) -> Self {
+        Self { config: OnceLock::from(config(roots)) }
+    }
+
+    /// Shakes hands with `host` (SNI, and the name its certificate must bear).
+    ///
+    /// # Errors
+    /// A certificate that isn't trusted or isn't for `host`; no TLS on the other side.
+    pub(crate) async fn connect(
+        &self,
+        host: &str,
+        stream: TcpStream,
+    ) -> Result<TlsStream<TcpStream>, Failure> {
+        let name = ServerName::try_from(host.to_owned()).map_err(|_: InvalidDnsNameError| {
+            Failure::server(format!("{host:?} is no host name"))
+        })?;
+        let config = Arc::clone(self.config.get_or_init(|| config(native_roots())));
+        let connecting = TlsConnector::from(config).connect(name, stream);
+        connecting.await.map_err(|error| match error.get_ref() {
+            Some(inner) => Failure::server(format!("TLS: {inner}")),
+            None => Failure::server(format!("TLS: {}", Failure::from(error))),
+        })
+    }
+}
+
+fn config(roots: RootCertStore) -> Arc<ClientConfig> {
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let mut config = ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .expect("aws-lc-rs offers the default protocol versions")
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    config.alpn_protocols = vec![b"http/1.1".to_vec()];
+    Arc::new(config)
+}
+
+fn native_roots() -> RootCertStore {
+    let mut roots = RootCertStore::empty();
+    let found = rustls_native_certs::load_native_certs();
+    for error in &found.errors {
+        tracing::warn!("a certificate authority of this host can't be read: {error}");
+    }
+    roots.add_parsable_certificates(found.certs);
+    if roots.is_empty() {
+        tracing::warn!("this host has no certificate authorities: https checks can't pass");
+    }
+    roots
+}

@@ -1,0 +1,15 @@
+//! lb: one daemon, one model, two layers. See ARCHITECTURE.md for the flow of
+//! data and the invariants that `cargo xtask tidy` checks.
+
+pub mod api;
+pub mod cli;
+pub mod config;
+pub mod daemon;
+pub mod health;
+pub mod kernel;
+pub mod metrics;
+pub mod model;
+pub mod plan;
+pub mod provider;
+pub mod reconcile;
+pub mod state;

@@ -1,0 +1,47 @@
+//! What a provider hands to the one writer.
+
+use super::{Fault, Id, Place, Service};
+
+/// The dynamic part of one provider, validated in itself: every reference to
+/// an object of the same provider resolves. Replaces that provider's last one.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Dynamic {
+    /// Routers.
+    pub routers: Vec<RouterConfig>,
+    /// Services, with `backends` empty: those come from resolution and health.
+    pub services: Vec<Service>,
+    /// Why routers of the source are off alone; the snapshot's faults begin with these.
+    pub faults: Vec<Fault>,
+}
+
+/// A router as configured.
+#[derive(Clone, Debug, PartialEq)]
+pub struct RouterConfig {
+    /// Its id.
+    pub id: Id,
+    /// Names of entry points; empty: every entry point of its protocol.
+    pub entry_points: Vec<String>,
+    /// As written: `name` (of the same provider) or `name@provider`.
+    pub service: String,
+    /// Of two routers on one entry point the higher one takes it; equal ones are a fault.
+    /// Default 0.
+    pub priority: i64,
+    /// `datapath`.
+    pub datapath: PathChoice,
+    /// Why it can only be served by the proxy, if so: `a TLS section`, `a middleware`.
+    pub needs_proxy: Option<String>,
+    /// Where it stands, for faults found when merging.
+    pub place: Place,
+}
+
+/// `datapath` of a router.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum PathChoice {
+    /// Kernel where possible and the entry point has an address beyond loopback.
+    #[default]
+    Auto,
+    /// Kernel, or a fault.
+    Kernel,
+    /// Proxy.
+    Proxy,
+}

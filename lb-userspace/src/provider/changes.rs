@@ -1,0 +1,248 @@
+//! What has changed between two states of the configuration, in words.
+
+use std::collections::BTreeMap;
+
+use crate::model::{Datapath, Dynamic, EntryPoint, Id, RouterConfig, Service, Settings};
+
+/// Changes of the static part, by section.
+pub(super) fn settings(old: &Settings, new: &Settings, changes: &mut Vec<String>) {
+    datapath(&old.datapath, &new.datapath, changes);
+    let sections = [
+        ("providers.file", old.file != new.file),
+        ("providers.providersThrottleDuration", old.throttle != new.throttle),
+        ("api", old.api != new.api),
+        ("metrics", old.metrics != new.metrics),
+        ("log", old.log != new.log),
+    ];
+    let changed = sections.iter().filter(|(_, changed)| *changed);
+    changes.extend(changed.map(|(name, _)| format!("{name}: changed")));
+}
+
+fn datapath(old: &Datapath, new: &Datapath, changes: &mut Vec<String>) {
+    let mut number = |name: &str, old: u32, new: u32| {
+        if old != new {
+            changes.push(format!("datapath.{name}: {old} → {new}"));
+        }
+    };
+    number("connections", old.connections, new.connections);
+    number("backends", old.backends, new.backends);
+    number("ringSize", old.ring_size, new.ring_size);
+    if old.mode != new.mode {
+        changes.push(format!("datapath.mode: {} → {}", old.mode.name(), new.mode.name()));
+    }
+    let others = [
+        ("interfaces", old.interfaces != new.interfaces),
+        ("nat", old.nat != new.nat),
+        ("returnPath", old.return_path != new.return_path),
+        ("timeouts", old.timeouts != new.timeouts),
+        ("trace", old.trace != new.trace),
+    ];
+    let changed = others.iter().filter(|(_, changed)| *changed);
+    changes.extend(changed.map(|(name, _)| format!("datapath.{name}: changed")));
+}
+
+/// Entry points that came, went or changed.
+pub(super) fn entry_points(
+    old: &BTreeMap<String, EntryPoint>,
+    new: &BTreeMap<String, EntryPoint>,
+    changes: &mut Vec<String>,
+) {
+    let differs = |old: &EntryPoint, new: &EntryPoint| {
+        (old != new).then(|| format!("{} → {}", address(old), address(new)))
+    };
+    let keyed = |map: &BTreeMap<String, EntryPoint>| -> BTreeMap<String, EntryPoint> {
+        map.iter().map(|(name, one)| (format!("entry point {name}"), one.clone())).collect()
+    };
+    compare(&keyed(old), &keyed(new), |name| name.clone(), differs, changes);
+}
+
+fn address(entry_point: &EntryPoint) -> String {
+    let EntryPoint { ip, port, protocol, .. } = entry_point;
+    match ip {
+        Some(ip) => format!("{}/{protocol}", std::net::SocketAddr::new(*ip, *port)),
+        None => format!(":{port}/{protocol}"),
+    }
+}
+
+/// Routers and services that came, went or changed.
+pub(super) fn dynamic(old: &Dynamic, new: &Dynamic, changes: &mut Vec<String>) {
+    let routers = |dynamic: &Dynamic| -> BTreeMap<Id, RouterConfig> {
+        dynamic.routers.iter().map(|one| (one.id.clone(), one.clone())).collect()
+    };
+    let services = |dynamic: &Dynamic| -> BTreeMap<Id, Service> {
+        dynamic.services.iter().map(|one| (one.id.clone(), one.clone())).collect()
+    };
+    compare(&routers(old), &routers(new), |id| format!("router {id}"), router, changes);
+    compare(&services(old), &services(new), |id| format!("service {id}"), service, changes);
+}
+
+fn compare<K: Ord, V>(
+    old: &BTreeMap<K, V>,
+    new: &BTreeMap<K, V>,
+    name: impl Fn(&K) -> String,
+    differs: impl Fn(&V, &V) -> Option<String>,
+    changes: &mut Vec<String>,
+) {
+    for key in old.keys().filter(|key| !new.contains_key(key)) {
+        changes.push(format!("{}: removed", name(key)));
+    }
+    for (key, value) in new {
+        match old.get(key) {
+            None => changes.push(format!("{}: added", name(key))),
+            Some(before) => {
+                if let Some(what) = differs(before, value) {
+                    changes.push(format!("{}: {what}", name(key)));
+                }
+            }
+        }
+    }
+}
+
+/// Where it stands in the file doesn't count.
+fn router(old: &RouterConfig, new: &RouterConfig) -> Option<String> {
+    let mut words = Words::default();
+    words.add_if(old.service != new.service, || {
+        format!("service {} → {}", old.service, new.service)
+    });
+    words.add_if(old.entry_points != new.entry_points, || {
+        format!(
+            "entry points [{}] → [{}]",
+            old.entry_points.join(", "),
+            new.entry_points.join(", ")
+        )
+    });
+    words.add_if(old.priority != new.priority, || {
+        format!("priority {} → {}", old.priority, new.priority)
+    });
+    words.add_if(old.datapath != new.datapath, || "datapath changed".to_owned());
+    words.add_if(old.needs_proxy != new.needs_proxy, || "needs changed".to_owned());
+    words.done()
+}
+
+fn service(old: &Service, new: &Service) -> Option<String> {
+    let mut words = Words::default();
+    servers(old, new, &mut words);
+    words.add_if(old.algorithm != new.algorithm, || {
+        format!("algorithm {} → {}", old.algorithm.name(), new.algorithm.name())
+    });
+    words.add_if(old.health_check != new.health_check, || "health check changed".to_owned());
+    words.add_if(old.forwarding != new.forwarding, || "forwarding changed".to_owned());
+    words.add_if(old.on_down != new.on_down, || "onDown changed".to_owned());
+    words.add_if(old.on_empty != new.on_empty, || "onEmpty changed".to_owned());
+    words.add_if(old.drain_timeout != new.drain_timeout, || {
+        format!("drainTimeout {:?} → {:?}", old.drain_timeout, new.drain_timeout)
+    });
+    words.done()
+}
+
+fn servers(old: &Service, new: &Service, words: &mut Words) {
+    let weights = |service: &Service| -> BTreeMap<String, u32> {
+        service.servers.iter().map(|server| (server.address(), server.weight)).collect()
+    };
+    let (old_weights, new_weights) = (weights(old), weights(new));
+    for address in old_weights.keys().filter(|address| !new_weights.contains_key(*address)) {
+        words.0.push(format!("{address} removed"));
+    }
+    for (address, weight) in &new_weights {
+        match old_weights.get(address) {
+            None => words.0.push(format!("{address} added with weight {weight}")),
+            Some(before) => {
+                words.add_if(before != weight, || format!("{address} weight {before} → {weight}"));
+            }
+        }
+    }
+    let same = old_weights == new_weights && old.servers != new.servers;
+    words.add_if(same, || "order of the servers changed".to_owned());
+}
+
+/// What differs, joined by commas.
+#[derive(Default)]
+struct Words(Vec<String>);
+
+impl Words {
+    fn add_if(&mut self, condition: bool, words: impl FnOnce() -> String) {
+        if condition {
+            self.0.push(words());
+        }
+    }
+
+    fn done(self) -> Option<String> {
+        (!self.0.is_empty()).then(|| self.0.join(", "))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use crate::config::{HostPorts, Loaded, load_bytes};
+
+    fn load(text: &str) -> Loaded {
+        load_bytes(Path::new("lb.yaml"), text.as_bytes(), &HostPorts::default()).expect("sound")
+    }
+
+    fn changes(old: &str, new: &str) -> Vec<String> {
+        let (old, new) = (load(old), load(new));
+        let mut changes = Vec::new();
+        super::settings(&old.settings, &new.settings, &mut changes);
+        super::entry_points(&old.entry_points, &new.entry_points, &mut changes);
+        super::dynamic(&old.dynamic, &new.dynamic, &mut changes);
+        changes
+    }
+
+    /// Of a service's `loadBalancer`.
+    fn of_service(old: &str, new: &str) -> Vec<String> {
+        let text =
+            |inner| format!("tcp: {{ services: {{ s: {{ loadBalancer: {{ {inner} }} }} }} }}");
+        changes(&text(old), &text(new))
+    }
+
+    /// Of a router beside two entry points and two services.
+    fn of_router(old: &str, new: &str) -> Vec<String> {
+        let text = |inner| {
+            format!(
+                "entryPoints: {{ e: {{ address: '198.51.100.1:1' }}, f: {{ address: '198.51.100.1:2' }} }}\n\
+                 tcp:\n  services: {{ s: {{ loadBalancer: {{}} }}, t: {{ loadBalancer: {{}} }} }}\n\
+                 \x20 routers: {{ r: {{ {inner} }} }}\n"
+            )
+        };
+        changes(&text(old), &text(new))
+    }
+
+    macro_rules! rows {
+        ($($name:ident: $changes:expr => [$($line:literal),*];)*) => {
+            $(
+                #[test]
+                fn $name() {
+                    let lines: &[&str] = &[$($line),*];
+                    assert_eq!($changes, lines);
+                }
+            )*
+        };
+    }
+
+    rows! {
+        nothing: changes("log: {}", "log: {}") => [];
+        places_do_not_count: of_router("service: s", "\n service: s") => [];
+        the_mode: changes("{}", "datapath: { mode: tc }") => ["datapath.mode: auto → tc"];
+        the_table: changes("{}", "datapath: { connections: 4096 }") => ["datapath.connections: 1000000 → 4096"];
+        time_outs: changes("{}", "datapath: { timeouts: { udp: 1s } }") => ["datapath.timeouts: changed"];
+        sections: changes("{}", "log: { level: debug }\napi: { address: ':1' }") => ["api: changed", "log: changed"];
+        an_entry_point_added: changes("{}", "entryPoints: { e: { address: ':1' } }") => ["entry point e: added"];
+        an_entry_point_removed: changes("entryPoints: { e: { address: ':1' } }", "{}") => ["entry point e: removed"];
+        an_entry_point_moved: changes("entryPoints: { e: { address: ':1' } }", "entryPoints: { e: { address: '[2001:db8::1]:1/udp' } }") => ["entry point e: :1/tcp → [2001:db8::1]:1/udp"];
+        a_router_added: of_router("service: s", "service: s }, q: { service: t, entryPoints: [f], priority: 1") => ["router tcp/q@file: added"];
+        a_routers_service: of_router("service: s", "service: t") => ["router tcp/r@file: service s → t"];
+        a_routers_entry_points: of_router("service: s, entryPoints: [e]", "service: s, entryPoints: [e, f]") => ["router tcp/r@file: entry points [e] → [e, f]"];
+        a_routers_priority: of_router("service: s", "service: s, priority: 3") => ["router tcp/r@file: priority 0 → 3"];
+        a_routers_path: of_router("service: s", "service: s, datapath: kernel") => ["router tcp/r@file: datapath changed"];
+        a_server_added: of_service("", "servers: [ { address: 'a:1' } ]") => ["service tcp/s@file: a:1 added with weight 1"];
+        a_server_removed: of_service("servers: [ { address: 'a:1' } ]", "") => ["service tcp/s@file: a:1 removed"];
+        a_weight: of_service("servers: [ { address: 'a:1' } ]", "servers: [ { address: 'a:1', weight: 5 } ]") => ["service tcp/s@file: a:1 weight 1 → 5"];
+        the_order: of_service("servers: [ { address: 'a:1' }, { address: 'b:1' } ]", "servers: [ { address: 'b:1' }, { address: 'a:1' } ]") => ["service tcp/s@file: order of the servers changed"];
+        the_algorithm: of_service("", "algorithm: random") => ["service tcp/s@file: algorithm maglev → random"];
+        the_check: of_service("", "healthCheck: {}") => ["service tcp/s@file: health check changed"];
+        the_drain_time: of_service("", "drainTimeout: 10s") => ["service tcp/s@file: drainTimeout 300s → 10s"];
+        several_at_once: of_service("", "onDown: reset, onEmpty: drop") => ["service tcp/s@file: onDown changed, onEmpty changed"];
+    }
+}

@@ -1,0 +1,314 @@
+//! All configuration: the main file, and what the providers it names say.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    future::poll_fn,
+    path::{Path, PathBuf},
+    sync::Arc,
+    task::Poll,
+    time::Duration,
+};
+
+use super::{
+    Content, Provider, Reading, changes, registered,
+    settle::{Good, Key, Set, Settled, resolved, settle},
+};
+use crate::{
+    config::{HostPorts, PROVIDER, build, in_order, read},
+    model::{Dynamic, EntryPoint, Fault, FileProvider, Settings},
+    reconcile::Event,
+};
+
+/// What a reading is to cover.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Scope {
+    /// Everything, the main file included: `lb reload`, `SIGHUP`.
+    All,
+    /// What providers say; the main file stays as read last. For [`Sources::changed`].
+    Providers,
+}
+
+/// What a reading came to.
+#[derive(Debug, Default)]
+pub struct Reload {
+    /// For the one writer, in order; none where nothing has changed.
+    pub events: Vec<Event>,
+    /// What has changed, a line each, as `lb reload` prints it.
+    pub changes: Vec<String>,
+    /// Every fault. Files that have one keep their last good state, a router whose rule doesn't
+    /// build is off; all else applies. `lb reload` exits 1 unless this is empty.
+    pub faults: Vec<Fault>,
+    /// Worth knowing, nothing is off.
+    pub warnings: Vec<Fault>,
+    /// Whether every byte is as it was at the last reading, so that there is nothing new to tell.
+    pub is_again: bool,
+}
+
+/// What `lb check` finds.
+#[derive(Debug, Default)]
+pub struct Checked {
+    /// Every fault; exit 1 unless empty.
+    pub faults: Vec<Fault>,
+    /// Worth knowing.
+    pub warnings: Vec<Fault>,
+}
+
+/// The configuration's files and their last good states.
+pub struct Sources {
+    main: PathBuf,
+    /// Whether changes are to be followed at all.
+    follows: bool,
+    providers: Vec<Box<dyn Provider>>,
+    /// What they were made for.
+    provided: Option<(Option<FileProvider>, Duration)>,
+    /// What is in force of each file.
+    good: Set,
+    /// Put together.
+    settings: Settings,
+    entry_points: BTreeMap<String, EntryPoint>,
+    dynamic: BTreeMap<&'static str, Dynamic>,
+    /// As read last, faulty ones included.
+    last_read: BTreeMap<Key, Vec<u8>>,
+}
+
+impl Sources {
+    /// Reads the main file and all that it names for the first time.
+    ///
+    /// # Errors
+    /// Every fault, where the main file has one for which it is refused whole. A missing or faulty
+    /// file of a provider is no error: it is among the faults of the [`Reload`].
+    pub fn open(main: impl Into<PathBuf>) -> Result<(Self, Reload), Vec<Fault>> {
+        Self::begin(main.into(), true)
+    }
+
+    fn begin(main: PathBuf, follows: bool) -> Result<(Self, Reload), Vec<Fault>> {
+        let mut sources = Self {
+            main,
+            follows,
+            providers: Vec::new(),
+            provided: None,
+            good: Set::new(),
+            settings: Settings::default(),
+            entry_points: BTreeMap::new(),
+            dynamic: BTreeMap::new(),
+            last_read: BTreeMap::new(),
+        };
+        let reload = sources.read(Scope::All)?;
+        Ok((sources, reload))
+    }
+
+    /// Reads now. The main file at fault keeps its last good state like any other.
+    pub fn reload(&mut self, scope: Scope) -> Reload {
+        match self.read(scope) {
+            Ok(reload) => reload,
+            Err(faults) => Reload { faults: in_order(faults), ..Reload::default() },
+        }
+    }
+
+    /// Resolves when a provider has something new: time for a [`Scope::Providers`]. Dropping the
+    /// future loses nothing.
+    pub async fn changed(&mut self) {
+        let mut waits: Vec<_> = self.providers.iter_mut().map(|one| one.changed()).collect();
+        poll_fn(|context| {
+            let ready = waits.iter_mut().any(|wait| wait.as_mut().poll(context).is_ready());
+            if ready { Poll::Ready(()) } else { Poll::Pending }
+        })
+        .await;
+    }
+
+    fn read(&mut self, scope: Scope) -> Result<Reload, Vec<Fault>> {
+        let mut read = Read::default();
+        let main = Key { is_dynamic: false, provider: PROVIDER, file: self.main.clone() };
+        match (scope, self.good.get(&main)) {
+            (Scope::Providers, Some(good)) => {
+                read.bytes.insert(main.clone(), good.bytes.clone());
+                read.take(main.clone(), Arc::clone(good));
+            }
+            _ => read.main(&main, &self.good),
+        }
+        let Some(settings) = read.settings(&main) else {
+            return Err(in_order(read.faults));
+        };
+        let provided = Some((settings.file.clone(), settings.throttle));
+        if provided != self.provided {
+            self.providers = registered(&settings, self.follows);
+            self.provided = provided;
+        }
+        for provider in &mut self.providers {
+            let reading = provider.read(scope == Scope::All);
+            read.provider(provider.name(), reading, &self.good);
+        }
+        read.report();
+        let Read { sound, gaps, faults, bytes, .. } = read;
+        if !sound.contains_key(&main) {
+            return Err(in_order(faults));
+        }
+        let settled = match settle(sound, &self.good, gaps) {
+            Ok(settled) => settled,
+            Err(more) => return Err(in_order([faults, more].concat())),
+        };
+        let is_again = bytes == self.last_read;
+        self.last_read = bytes;
+        let mut reload = self.put_in_force(settled, &main);
+        reload.faults = in_order([faults, reload.faults].concat());
+        reload.is_again = is_again;
+        Ok(reload)
+    }
+
+    /// Makes the events that lead from what is in force to what has been settled on.
+    fn put_in_force(&mut self, settled: Settled, main: &Key) -> Reload {
+        let Settled { set, resolved, faults } = settled;
+        let instance = set.get(main).and_then(|good| good.document.instance.clone());
+        let instance = instance.unwrap_or_default();
+        let is_first = self.good.is_empty();
+        let mut reload = Reload {
+            faults: [faults, resolved.off].concat(),
+            warnings: in_order(resolved.warnings),
+            ..Reload::default()
+        };
+        changes::settings(&self.settings, &instance.settings, &mut reload.changes);
+        changes::entry_points(&self.entry_points, &instance.entry_points, &mut reload.changes);
+        if is_first
+            || self.settings != instance.settings
+            || self.entry_points != instance.entry_points
+        {
+            reload.events.push(Event::Static {
+                settings: Box::new(instance.settings.clone()),
+                entry_points: instance.entry_points.clone(),
+            });
+        }
+        let mut next = resolved.dynamic;
+        for provider in self.dynamic.keys() {
+            next.entry(provider).or_default();
+        }
+        let none = Dynamic::default();
+        for (provider, dynamic) in &next {
+            let before = self.dynamic.get(provider).unwrap_or(&none);
+            changes::dynamic(before, dynamic, &mut reload.changes);
+            if is_first || before != dynamic {
+                let (provider, dynamic) = ((*provider).to_owned(), dynamic.clone());
+                reload.events.push(Event::Update { provider, dynamic });
+            }
+        }
+        self.good = set;
+        self.settings = instance.settings;
+        self.entry_points = instance.entry_points;
+        self.dynamic = next;
+        reload
+    }
+}
+
+/// One reading under way.
+#[derive(Default)]
+struct Read {
+    /// Files as they stand, faulty ones included: to find the faults of all.
+    all: Set,
+    /// Files as they may apply.
+    sound: Set,
+    /// Providers of which something can't be read and has no earlier state.
+    gaps: BTreeSet<&'static str>,
+    faults: Vec<Fault>,
+    bytes: BTreeMap<Key, Vec<u8>>,
+}
+
+impl Read {
+    fn take(&mut self, key: Key, good: Arc<Good>) {
+        self.all.insert(key.clone(), Arc::clone(&good));
+        self.sound.insert(key, good);
+    }
+
+    fn main(&mut self, key: &Key, good: &Set) {
+        match read(&key.file) {
+            Ok(bytes) => {
+                let parsed = build::main_file(&key.file, &bytes, PROVIDER, &HostPorts::read());
+                self.parsed(key.clone(), bytes, parsed, good);
+            }
+            Err(fault) => self.unreadable(key.clone(), fault, good),
+        }
+    }
+
+    fn provider(&mut self, provider: &'static str, reading: Reading, good: &Set) {
+        let is_ours = |key: &&Key| key.is_dynamic && key.provider == provider;
+        if let Some(fault) = reading.failed {
+            self.faults.push(fault);
+            if !good.keys().any(|key| is_ours(&key)) {
+                self.gaps.insert(provider);
+            }
+            for (key, last) in good.iter().filter(|(key, _)| is_ours(key)) {
+                self.take(key.clone(), Arc::clone(last));
+            }
+        }
+        for text in reading.texts {
+            // The main file itself, named again so that it is watched.
+            if self.sound.keys().chain(self.all.keys()).any(|key| same_file(&key.file, &text.file))
+            {
+                continue;
+            }
+            let key = Key { is_dynamic: true, provider, file: text.file };
+            match text.content {
+                Content::Bytes(bytes) => {
+                    let parsed = build::provider_file(&key.file, &bytes, provider);
+                    self.parsed(key, bytes, parsed, good);
+                }
+                Content::Unreadable(fault) => self.unreadable(key, fault, good),
+                Content::Unsettled => self.fall_back(key, good),
+            }
+        }
+    }
+
+    fn parsed(&mut self, key: Key, bytes: Vec<u8>, parsed: build::Parsed, good: &Set) {
+        self.bytes.insert(key.clone(), bytes.clone());
+        let file = Arc::new(Good { bytes, document: parsed.document });
+        if parsed.faults.is_empty() {
+            self.take(key, file);
+        } else {
+            self.faults.extend(parsed.faults);
+            self.fall_back(key.clone(), good);
+            self.all.insert(key, file);
+        }
+    }
+
+    fn unreadable(&mut self, key: Key, fault: Fault, good: &Set) {
+        self.faults.push(fault);
+        self.fall_back(key, good);
+    }
+
+    /// The last good state of a file, or a gap.
+    fn fall_back(&mut self, key: Key, good: &Set) {
+        match good.get(&key) {
+            Some(last) => self.take(key, Arc::clone(last)),
+            None => {
+                self.gaps.insert(key.provider);
+            }
+        }
+    }
+
+    /// The static part to go by, of a faulty main file too, so that the faults of all are found.
+    fn settings(&self, main: &Key) -> Option<Settings> {
+        let good = self.sound.get(main).or_else(|| self.all.get(main))?;
+        Some(good.document.instance.as_ref()?.settings.clone())
+    }
+
+    /// Adds the faults that lie between files as they stand.
+    fn report(&mut self) {
+        let resolved = resolved(&self.all, &self.gaps);
+        self.faults.extend(resolved.refused.into_iter().map(|refusal| refusal.fault));
+        self.faults.extend(resolved.off);
+    }
+}
+
+/// Whether two paths lead to the same file.
+fn same_file(one: &Path, other: &Path) -> bool {
+    one == other || matches!((one.canonicalize(), other.canonicalize()), (Ok(a), Ok(b)) if a == b)
+}
+
+/// Validates the main file and all that it names, without anything in force: `lb check`.
+pub fn check(main: &Path) -> Checked {
+    match Sources::begin(main.to_owned(), false) {
+        Ok((_, reload)) => Checked { faults: reload.faults, warnings: reload.warnings },
+        Err(faults) => Checked { faults, warnings: Vec::new() },
+    }
+}
+
+#[cfg(test)]
+mod tests;

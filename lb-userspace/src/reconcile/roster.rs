@@ -1,0 +1,264 @@
+//! Services and their backends: from servers and host names to addresses, with
+//! health, operators' changes, and those that are on their way out.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    net::{IpAddr, SocketAddr},
+    sync::Arc,
+    time::Duration,
+};
+
+use super::{
+    event::Adopted,
+    member::{Member, Override},
+};
+use crate::model::{BackendId, Fault, Health, Id, Place, Server, Service};
+
+/// Every service that is configured or has backends that may still have flows.
+#[derive(Debug, Default)]
+pub(super) struct Roster {
+    services: BTreeMap<Id, Entry>,
+    /// Kept for backends that are not there, too: they may come back.
+    overrides: BTreeMap<BackendId, Override>,
+    names: BTreeMap<String, Vec<IpAddr>>,
+    /// Services that differ from what the latest snapshot says.
+    dirty: BTreeSet<Id>,
+}
+
+#[derive(Debug)]
+struct Entry {
+    /// As configured now, or last.
+    config: Service,
+    /// Whether it is configured now.
+    present: bool,
+    members: BTreeMap<SocketAddr, Member>,
+}
+
+impl Roster {
+    pub(super) fn adopt(&mut self, found: impl IntoIterator<Item = Adopted>) {
+        for Adopted { backend, up } in found {
+            let BackendId { service, address } = backend;
+            let entry =
+                self.services.entry(service.clone()).or_insert_with(|| Entry::gone(&service));
+            entry.members.entry(address).or_insert_with(|| Member::adopted(address, up));
+            self.dirty.insert(service);
+        }
+    }
+
+    /// Takes over which services there are now, and how they are configured.
+    pub(super) fn configure(&mut self, services: BTreeMap<&Id, &Service>) {
+        for (id, entry) in &mut self.services {
+            if entry.present && !services.contains_key(id) {
+                entry.present = false;
+                entry.config.servers.clear();
+                self.dirty.insert(id.clone());
+            }
+        }
+        for (id, service) in services {
+            let entry = self.services.entry(id.clone()).or_insert_with(|| Entry::gone(id));
+            if entry.present && entry.config == *service {
+                continue;
+            }
+            match (&entry.config.health_check, &service.health_check) {
+                (_, None) => entry.members.values_mut().for_each(Member::end_checks),
+                (None, Some(_)) if entry.present => {
+                    entry.members.values_mut().for_each(Member::begin_checks);
+                }
+                (_, Some(_)) => {}
+            }
+            (entry.present, entry.config) = (true, service.clone());
+            self.dirty.insert(id.clone());
+        }
+    }
+
+    /// Whether a name that is in use changed.
+    pub(super) fn resolved(&mut self, host: String, mut addresses: Vec<IpAddr>) -> bool {
+        addresses.sort_unstable();
+        addresses.dedup();
+        if addresses.is_empty() || self.names.get(&host) == Some(&addresses) {
+            return false;
+        }
+        let uses = |entry: &Entry| entry.config.servers.iter().any(|server| server.host == host);
+        let using = self.services.iter().filter(|(_, entry)| uses(entry));
+        let using: Vec<Id> = using.map(|(id, _)| id.clone()).collect();
+        let used = !using.is_empty();
+        self.dirty.extend(using);
+        self.names.insert(host, addresses);
+        used
+    }
+
+    pub(super) fn health(&mut self, backend: &BackendId, health: Health) {
+        let Some(entry) = self.services.get_mut(&backend.service) else { return };
+        let Some(member) = entry.members.get_mut(&backend.address) else { return };
+        if entry.config.health_check.is_some() && member.health.as_ref() != Some(&health) {
+            member.health = Some(health);
+            self.dirty.insert(backend.service.clone());
+        }
+    }
+
+    pub(super) fn weigh(&mut self, backend: BackendId, weight: Option<u32>) {
+        self.change(backend, |own| own.weight = weight.map(|weight| weight.min(65_535)));
+    }
+
+    pub(super) fn drain(&mut self, backend: BackendId, drain: bool) {
+        self.change(backend, |own| own.drained = drain);
+    }
+
+    fn change(&mut self, backend: BackendId, change: impl FnOnce(&mut Override)) {
+        let mut own = self.overrides.get(&backend).copied().unwrap_or_default();
+        change(&mut own);
+        self.dirty.insert(backend.service.clone());
+        match own == Override::default() {
+            true => self.overrides.remove(&backend),
+            false => self.overrides.insert(backend, own),
+        };
+    }
+
+    /// A backend has no flows any more.
+    pub(super) fn forget(&mut self, backend: &BackendId) {
+        let Some(entry) = self.services.get_mut(&backend.service) else { return };
+        if entry.members.get(&backend.address).is_some_and(|member| member.leaving) {
+            entry.members.remove(&backend.address);
+            self.dirty.insert(backend.service.clone());
+        }
+    }
+
+    /// Marks services in which somebody's drain time is over.
+    pub(super) fn tick(&mut self, now: Duration) {
+        for (id, entry) in &self.services {
+            let timeout = entry.config.drain_timeout;
+            let over = |member: &Member| {
+                !member.expired
+                    && member.since.is_some_and(|since| now.saturating_sub(since) >= timeout)
+            };
+            if entry.members.values().any(over) {
+                self.dirty.insert(id.clone());
+            }
+        }
+    }
+
+    /// Brings `services` in line. Whether any of them changed.
+    pub(super) fn refresh(
+        &mut self,
+        services: &mut BTreeMap<Id, Arc<Service>>,
+        now: Duration,
+    ) -> bool {
+        let mut changed = false;
+        for id in std::mem::take(&mut self.dirty) {
+            let Some(entry) = self.services.get_mut(&id) else { continue };
+            let service = entry.refresh(&self.names, &self.overrides, now);
+            if !entry.present && entry.members.is_empty() {
+                self.services.remove(&id);
+                changed |= services.remove(&id).is_some();
+            } else if services.get(&id).is_none_or(|old| **old != service) {
+                services.insert(id, Arc::new(service));
+                changed = true;
+            }
+        }
+        changed
+    }
+
+    /// What routers may name.
+    pub(super) fn configured(&self) -> BTreeSet<&Id> {
+        self.services.iter().filter(|(_, entry)| entry.present).map(|(id, _)| id).collect()
+    }
+
+    /// Host names without an address so far.
+    pub(super) fn unresolved(&self) -> Vec<Fault> {
+        let services = self.services.values().filter(|entry| entry.present);
+        let servers = services.flat_map(|Entry { config, .. }| {
+            config.servers.iter().enumerate().map(|(at, server)| (&config.id, at, server))
+        });
+        let unknown = servers.filter(|(.., server)| addresses(server, &self.names).is_none());
+        unknown.map(|(id, at, server)| unresolved(id, at, server)).collect()
+    }
+}
+
+fn unresolved(id: &Id, at: usize, server: &Server) -> Fault {
+    Fault {
+        place: Place { file: id.provider.clone(), ..Place::default() },
+        path: format!("{}.services.{}.loadBalancer.servers[{at}].address", id.protocol, id.name),
+        message: format!("host name {:?} is not resolved yet; it gives no backend", server.host),
+        hint: None,
+    }
+}
+
+/// Addresses of a server; `None` while its name has none.
+fn addresses(server: &Server, names: &BTreeMap<String, Vec<IpAddr>>) -> Option<Vec<SocketAddr>> {
+    let ips = match server.host.parse::<IpAddr>() {
+        Ok(ip) => vec![ip],
+        Err(_) => names.get(&server.host)?.clone(),
+    };
+    Some(ips.into_iter().map(|ip| SocketAddr::new(ip.to_canonical(), server.port)).collect())
+}
+
+impl Entry {
+    /// A service of which only the name is known.
+    fn gone(id: &Id) -> Self {
+        let config = Service {
+            id: id.clone(),
+            forwarding: Default::default(),
+            algorithm: Default::default(),
+            health_check: None,
+            on_down: Default::default(),
+            on_empty: Default::default(),
+            drain_timeout: Duration::from_secs(300),
+            servers: Vec::new(),
+            backends: Vec::new(),
+        };
+        Self { config, present: false, members: BTreeMap::new() }
+    }
+
+    /// Brings the members in line with servers and names, and makes the service of the snapshot.
+    fn refresh(
+        &mut self,
+        names: &BTreeMap<String, Vec<IpAddr>>,
+        overrides: &BTreeMap<BackendId, Override>,
+        now: Duration,
+    ) -> Service {
+        let wanted = self.wanted(names);
+        for (address, member) in &mut self.members {
+            member.leaving = !wanted.contains_key(address);
+        }
+        for (address, (server, weight)) in wanted {
+            self.members.entry(address).or_default().configure(server, weight);
+        }
+        let Self { config, members, .. } = self;
+        let mut service = config.clone();
+        for (&address, member) in members {
+            let id = BackendId { service: config.id.clone(), address };
+            let own = overrides.get(&id).copied().unwrap_or_default();
+            member.keep_time(own.drained, config.drain_timeout, now);
+            service.backends.push(member.backend(address, config, own));
+        }
+        service
+    }
+
+    /// The backends that the servers stand for, with their weights. The weights of servers with
+    /// one address add up.
+    fn wanted(&self, names: &BTreeMap<String, Vec<IpAddr>>) -> BTreeMap<SocketAddr, (String, u32)> {
+        let mut wanted: BTreeMap<SocketAddr, (String, u32)> = BTreeMap::new();
+        let mut unknown = Vec::new();
+        for server in &self.config.servers {
+            let Some(addresses) = addresses(server, names) else {
+                unknown.push(server);
+                continue;
+            };
+            for address in addresses {
+                let (_, weight) = wanted.entry(address).or_insert_with(|| (server.address(), 0));
+                *weight = (*weight + server.weight).min(65_535);
+            }
+        }
+        // After a restart the kernel knows backends before DNS has answered: until it does, those
+        // on the right port stay.
+        for server in unknown {
+            let presumed = |(address, member): &(&SocketAddr, &Member)| {
+                address.port() == server.port && !member.leaving
+            };
+            for (&address, _) in self.members.iter().filter(presumed) {
+                wanted.entry(address).or_insert_with(|| (server.address(), server.weight));
+            }
+        }
+        wanted
+    }
+}

@@ -1,0 +1,40 @@
+//! What an instance keeps in its state folder over restarts.
+
+mod memory;
+mod overrides;
+
+use std::{fs, io, io::Write, path::Path};
+
+use serde::{Serialize, de::DeserializeOwned};
+
+pub use memory::Memory;
+pub use overrides::{Override, Overrides};
+
+/// Reads a file that lb wrote; the default where there is none.
+fn read<T: DeserializeOwned + Default>(path: &Path) -> io::Result<T> {
+    match fs::read(path) {
+        Ok(bytes) => serde_json::from_slice(&bytes).map_err(|e| {
+            let text = format!("{}: {e}; mend or remove it", path.display());
+            io::Error::new(io::ErrorKind::InvalidData, text)
+        }),
+        Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(T::default()),
+        Err(e) => Err(named(path, &e)),
+    }
+}
+
+/// Writes to a new file, then renames: a reader finds the old or the new one, never half of it.
+fn write(path: &Path, value: &impl Serialize) -> io::Result<()> {
+    let new = path.with_extension("json.new");
+    let put = || -> io::Result<()> {
+        path.parent().map_or(Ok(()), fs::create_dir_all)?;
+        let mut file = fs::File::create(&new)?;
+        file.write_all(&serde_json::to_vec_pretty(value)?)?;
+        file.sync_all()?;
+        fs::rename(&new, path)
+    };
+    put().map_err(|e| named(path, &e))
+}
+
+fn named(path: &Path, error: &io::Error) -> io::Error {
+    io::Error::new(error.kind(), format!("{}: {error}", path.display()))
+}

@@ -1,0 +1,189 @@
+//! `l4`: nanoseconds that a packet takes in lb's XDP program, by
+//! BPF_PROG_TEST_RUN, beside the floor of a wrapped XDP_TX. Both are measured
+//! in turn, so that what disturbs one disturbs the other.
+
+mod flows;
+mod frame;
+mod world;
+mod wrapper;
+
+use std::path::Path;
+
+use anyhow::{Context, Result, ensure};
+use nix::{
+    sched::{CpuSet, sched_setaffinity},
+    unistd::Pid,
+};
+
+use crate::report::{Mark, Report, median};
+use frame::{ACK, FIN, L4, SYN};
+use world::{CLIENT_MAC, FRONT_MAC, World};
+use wrapper::{DROP, PASS, Program, REDIRECT, TX, Traffic, Wrapper};
+
+/// Packets of one measurement.
+const PACKETS: u32 = 200_000;
+/// Flows of the larger cases.
+const MANY: u32 = 1 << 16;
+const MILLION: u32 = 1 << 20;
+/// Number of the first flow that the table doesn't know.
+const FRESH: u32 = 1 << 24;
+
+/// One kind of traffic.
+struct Case {
+    name: &'static str,
+    traffic: Traffic,
+    /// What the program must return.
+    action: u32,
+    /// The most it may take, as a multiple of the floor.
+    most: Option<f64>,
+    floor: Vec<f64>,
+    balancer: Vec<f64>,
+}
+
+impl Case {
+    fn new(name: &'static str, traffic: Traffic, action: u32) -> Self {
+        Self { name, traffic, action, most: None, floor: Vec::new(), balancer: Vec::new() }
+    }
+
+    fn most(self, most: f64) -> Self {
+        Self { most: Some(most), ..self }
+    }
+
+    fn floor(&self) -> Option<f64> {
+        median(self.floor.clone())
+    }
+
+    fn balancer(&self) -> Option<f64> {
+        median(self.balancer.clone())
+    }
+
+    /// The median of the ratios of each round.
+    fn ratio(&self) -> Option<f64> {
+        median(self.balancer.iter().zip(&self.floor).map(|(b, f)| b / f).collect())
+    }
+
+    fn measure(&mut self, wrapper: &mut Wrapper, round: u32) -> Result<()> {
+        // Fresh flows go on where the last round ended.
+        let first = self.traffic.first.wrapping_add(round.wrapping_mul(PACKETS));
+        let traffic = Traffic { first, ..self.traffic };
+        let (floor, sent) = wrapper.run(Program::Floor, &traffic, PACKETS)?;
+        ensure!(sent == TX, "the floor's action is {sent}");
+        let (balancer, action) = wrapper.run(Program::Balancer, &traffic, PACKETS)?;
+        ensure!(action == self.action, "{}: action {action}, not {}", self.name, self.action);
+        if round > 0 {
+            self.floor.push(floor);
+            self.balancer.push(balancer);
+        }
+        Ok(())
+    }
+}
+
+/// Measures every case `rounds` times.
+pub(crate) fn run(rounds: u32) -> Result<Vec<Report>> {
+    let object = std::env::var_os("LB_BENCH_OBJECT")
+        .context("LB_BENCH_OBJECT names no wrapper: run `cargo xtask bench l4`")?;
+    let ns = world::namespace()?;
+    ns.run(|| {
+        let mut cpu = CpuSet::new();
+        cpu.set(1).or_else(|_| cpu.set(0))?;
+        sched_setaffinity(Pid::from_raw(0), &cpu)?;
+        let mut world = World::new(&ns)?;
+        let mut wrapper = Wrapper::load(Path::new(&object), &world.program()?, world.interfaces())?;
+        let mut cases = cases(&world, &mut wrapper)?;
+        let mut steps = steps(&mut world, &mut wrapper)?;
+        // Round 0 warms up caches, tables and branch predictors.
+        for round in 0..=rounds {
+            println!("round {round} of {rounds}");
+            for case in cases.iter_mut().chain(&mut steps) {
+                case.measure(&mut wrapper, round)?;
+            }
+        }
+        Ok(vec![report(&cases, rounds), breakdown(&steps, rounds)])
+    })
+}
+
+fn cases(world: &World, wrapper: &mut Wrapper) -> Result<Vec<Case>> {
+    let tcp = flows::establish(world, wrapper, &world::TCP, MILLION)?;
+    flows::establish(world, wrapper, &world::UDP, 1)?;
+    flows::establish(world, wrapper, &world::TCP6, 1)?;
+    let data = flows::data(&world::TCP);
+    let syn = Traffic { first: FRESH, ..Traffic::of(flows::first(&world::TCP), 1 << 31) };
+    Ok(vec![
+        Case::new("TCP, 1 flow", Traffic::of(data, 1), REDIRECT).most(4.0),
+        Case::new("TCP, 64k flows", Traffic::of(data, MANY), REDIRECT),
+        Case::new("TCP, 1M flows", Traffic::of(data, MILLION), REDIRECT).most(12.0),
+        Case::new("TCP, fresh flow each packet", syn, REDIRECT).most(14.0),
+        Case::new("TCP, reply, 1 flow", Traffic::same(flows::reply(&tcp)), REDIRECT),
+        Case::new("UDP, 1 flow", Traffic::of(flows::data(&world::UDP), 1), REDIRECT),
+        Case::new("TCP over IPv6, 1 flow", Traffic::of(flows::data(&world::TCP6), 1), REDIRECT),
+        Case::new("not a VIP, passed", Traffic::same(stranger()), PASS).most(2.0),
+    ])
+}
+
+/// Traffic that leaves the program at one place after the other.
+fn steps(world: &mut World, wrapper: &mut Wrapper) -> Result<Vec<Case>> {
+    flows::establish(world, wrapper, &world::LOST, 1)?;
+    world.lose_next_hops()?;
+    let fresh = |service| Traffic { first: FRESH, ..Traffic::of(flows::first(service), 1 << 31) };
+    let flags = flows::from_client(&world::TCP, L4::Tcp(SYN | FIN, 1, 0));
+    let arp = frame::arp([FRONT_MAC, CLIENT_MAC]);
+    Ok(vec![
+        Case::new("in and out: no IP packet", Traffic::same(arp), PASS),
+        Case::new("and headers, VIP found: impossible flags", Traffic::of(flags, 1), DROP),
+        Case::new("and flow found: no next hop", Traffic::of(flows::data(&world::LOST), 1), DROP),
+        Case::new("and all the rest: sent", Traffic::of(flows::data(&world::TCP), 1), REDIRECT),
+        Case::new("new flow, no backend", fresh(&world::EMPTY), DROP),
+        Case::new("and backend chosen: no next hop", fresh(&world::UNRESOLVED), DROP),
+        Case::new("and slot, NAT port, all the rest: sent", fresh(&world::TCP), REDIRECT),
+    ])
+}
+
+/// What is not for lb.
+fn stranger() -> frame::Frame {
+    let [client, host] = ["192.0.2.2:40000", "192.0.2.1:22"];
+    let parse = |text: &str| text.parse().expect("an address and port");
+    frame::ip([FRONT_MAC, CLIENT_MAC], parse(client), parse(host), L4::Tcp(ACK, 1, 1))
+}
+
+fn report(cases: &[Case], rounds: u32) -> Report {
+    let mark = |case: &Case| {
+        Some(Mark { what: case.name.to_owned(), value: case.ratio()?, most: case.most? })
+    };
+    Report {
+        suite: "l4",
+        about: format!(
+            "ns a packet in lb's XDP program, full NAT, {} backends; medians of {rounds} rounds of {PACKETS} packets",
+            world::BACKENDS
+        ),
+        columns: vec!["floor", "lb", "ratio"],
+        rows: cases
+            .iter()
+            .map(|c| (c.name.to_owned(), vec![c.floor(), c.balancer(), c.ratio()]))
+            .collect(),
+        marks: cases.iter().filter_map(mark).collect(),
+        notes: Vec::new(),
+    }
+}
+
+/// What each step adds to the one before.
+fn breakdown(steps: &[Case], rounds: u32) -> Report {
+    let above = |case: &Case| Some(case.balancer()? - case.floor()?);
+    let mut before = None;
+    let rows = steps.iter().map(|case| {
+        let (now, last) = (above(case), std::mem::replace(&mut before, above(case)));
+        // A new flow starts from where the flow was looked up.
+        let adds =
+            if case.name.starts_with("and") { now.zip(last).map(|(n, l)| n - l) } else { now };
+        (case.name.to_owned(), vec![now, adds])
+    });
+    Report {
+        suite: "l4-steps",
+        about: format!(
+            "ns above the floor at each way out of the program; medians of {rounds} rounds"
+        ),
+        columns: vec!["above floor", "step adds"],
+        rows: rows.collect(),
+        marks: Vec::new(),
+        notes: Vec::new(),
+    }
+}

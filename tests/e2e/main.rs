@@ -1,0 +1,6 @@
+//! Everything that needs the kernel: packet tables through the real programs,
+//! and the real daemon in network namespaces.
+
+mod harness;
+mod kernel;
+mod net;

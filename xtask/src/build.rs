@@ -1,0 +1,24 @@
+//! `cargo xtask build`.
+
+use std::path::PathBuf;
+
+use anyhow::Result;
+
+use crate::setup::{self, Purpose};
+use crate::workspace;
+
+/// Builds the whole of `lb`, the eBPF object embedded by lb-userspace's build
+/// script, and returns the binary.
+pub(crate) fn run(release: bool) -> Result<PathBuf> {
+    setup::run(Purpose::Build)?;
+    let mut cargo = workspace::cargo();
+    cargo.args(["build", "--locked", "--package", "lb-userspace"]);
+    if release {
+        cargo.arg("--release");
+    }
+    workspace::run(&mut cargo)?;
+    let profile = if release { "release" } else { "debug" };
+    let binary = workspace::target()?.join(profile).join("lb");
+    println!("built {}", binary.display());
+    Ok(binary)
+}

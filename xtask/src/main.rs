@@ -1,0 +1,69 @@
+//! `cargo xtask COMMAND`: set-up, build, demo, test and bench of lb.
+
+mod bench;
+mod build;
+mod dist;
+#[allow(dead_code, reason = "lb-userspace's build script uses the rest")]
+mod ebpf;
+mod setup;
+mod test;
+mod tidy;
+mod workspace;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use setup::Purpose;
+
+#[derive(Parser)]
+#[command(name = "cargo xtask", about = "Set-up, build, demo, test and bench of lb")]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Installs what building and testing lb needs; the other commands call it themselves
+    Setup,
+    /// Builds lb with its kernel programs
+    Build {
+        /// Optimised, as it is shipped
+        #[arg(long)]
+        release: bool,
+    },
+    /// Runs every check and test there is, and fails if any can't run
+    Test(test::Options),
+    /// Measures what packets, connections and changes cost, and holds them to marks
+    Bench(bench::Options),
+    /// Checks the invariants of ARCHITECTURE.md
+    Tidy,
+    /// Packs the optimised binary, examples, unit file and documentation
+    Dist,
+}
+
+fn main() -> ExitCode {
+    match run(Cli::parse().command) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(fault) => {
+            eprintln!("xtask: {fault:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(command: Command) -> anyhow::Result<()> {
+    match command {
+        Command::Setup => {
+            setup::run(Purpose::Run)?;
+            println!("all that lb needs is here");
+            Ok(())
+        }
+        Command::Build { release } => build::run(release).map(drop),
+        Command::Test(options) => test::run(&options),
+        Command::Bench(options) => bench::run(&options),
+        Command::Tidy => tidy::run(),
+        Command::Dist => dist::run(),
+    }
+}
