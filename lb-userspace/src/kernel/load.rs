@@ -23,6 +23,9 @@ pub(super) const XDP: &str = "lb_xdp";
 /// The TC program.
 pub(super) const TC: &str = "lb_tc";
 
+/// Times the verifier is asked before its EAGAIN is an error.
+const LOAD_ATTEMPTS: u32 = 10;
+
 /// Which copy of the programs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Copy {
@@ -61,14 +64,31 @@ pub(super) fn load(paths: &LayoutPaths, layout: &Layout, copy: Copy) -> Result<E
     Ok(ebpf)
 }
 
-/// Has the verifier check a program, and the kernel keep it.
+/// Has the verifier check a program, and the kernel keep it. The verifier gives up with EAGAIN
+/// when a signal waits for the thread (`kernel/bpf/verifier.c`, `do_check`): it is asked again.
 pub(super) fn load_program(name: &str, program: &mut Program) -> Result<()> {
-    match program {
+    let mut load = || match program {
         Program::Xdp(xdp) => xdp.load(),
         Program::SchedClassifier(tc) => tc.load(),
         _ => Err(ProgramError::UnexpectedProgramType),
+    };
+    let mut loaded = load();
+    for _ in 1..LOAD_ATTEMPTS {
+        if !loaded.as_ref().is_err_and(was_interrupted) {
+            break;
+        }
+        loaded = load();
     }
-    .map_err(E::program(name))
+    loaded.map_err(E::program(name))
+}
+
+/// Whether a signal kept the kernel from finishing.
+fn was_interrupted(error: &ProgramError) -> bool {
+    let code = match error {
+        ProgramError::LoadError { io_error, .. } => io_error.raw_os_error(),
+        _ => None,
+    };
+    matches!(code, Some(libc::EAGAIN | libc::EINTR))
 }
 
 /// Pins the programs, in place of those pinned before.
