@@ -13,9 +13,8 @@ use lb_userspace::{
     health,
     kernel::{Datapath, Paths, detach},
     model::{
-        self, Algorithm, BackendId, BackendState, Dynamic, EntryPoint, Forwarding, Health,
-        HealthCheck, Id, OnDown, OnEmpty, PathChoice, Place, Protocol, RouterConfig, Server,
-        Service, Settings, Snapshot,
+        self, BackendId, BackendState, Dynamic, EntryPoint, Health, HealthCheck, Id, PathChoice,
+        Place, Protocol, RouterConfig, Server, Service, Settings, Snapshot,
     },
     plan::{KernelFacts, KernelView, NetView, NextHop, Plan, lower, maglev},
     reconcile::{Event, Reconciler},
@@ -167,6 +166,7 @@ fn points() -> BTreeMap<String, EntryPoint> {
         ip: Some(IpAddr::from([198, 18, (service / 250) as u8, (service % 250 + 1) as u8])),
         port: 80,
         protocol: Protocol::Tcp,
+        options: Default::default(),
     };
     (0..SERVICES).map(point).map(|point| (point.name.clone(), point)).collect()
 }
@@ -178,6 +178,9 @@ fn dynamic() -> Dynamic {
         service: name(service),
         datapath: PathChoice::Kernel,
         priority: 0,
+        rule: None,
+        middlewares: Vec::new(),
+        tls: None,
         needs_proxy: None,
         place: Place::default(),
     };
@@ -193,18 +196,13 @@ fn service(service: u32) -> Service {
         host: address(service, backend).ip().to_string(),
         port: address(service, backend).port(),
         weight: 1 + backend % 3,
+        options: Default::default(),
     };
     Service {
-        id: id(service),
-        forwarding: Forwarding::default(),
-        algorithm: Algorithm::default(),
         // Their verdicts come as events: one of them is what changes.
         health_check: Some(check()),
-        on_down: OnDown::default(),
-        on_empty: OnEmpty::default(),
-        drain_timeout: Duration::from_secs(300),
         servers: (0..BACKENDS).map(server).collect(),
-        backends: Vec::new(),
+        ..Service::new(id(service))
     }
 }
 
@@ -212,6 +210,7 @@ fn check() -> HealthCheck {
     HealthCheck {
         kind: model::CheckKind::Tcp,
         interval: Duration::from_secs(10),
+        unhealthy_interval: None,
         timeout: Duration::from_secs(2),
         rise: 2,
         fall: 2,

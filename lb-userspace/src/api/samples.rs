@@ -31,23 +31,14 @@ pub(crate) fn snapshot() -> Snapshot {
 }
 
 pub(crate) fn service(protocol: Protocol, name: &str) -> Service {
-    Service {
-        id: Id::new(protocol, name, "file"),
-        forwarding: Default::default(),
-        algorithm: Default::default(),
-        health_check: None,
-        on_down: Default::default(),
-        on_empty: Default::default(),
-        drain_timeout: std::time::Duration::from_secs(300),
-        servers: vec![],
-        backends: vec![],
-    }
+    Service { ..Service::new(Id::new(protocol, name, "file")) }
 }
 
 pub(crate) fn backend(address: &str, server: &str) -> Backend {
     Backend {
         address: address.parse().unwrap(),
         server: server.to_owned(),
+        options: Default::default(),
         configured_weight: 1,
         weight_override: None,
         drained: false,
@@ -58,7 +49,7 @@ pub(crate) fn backend(address: &str, server: &str) -> Backend {
 }
 
 fn server(host: &str) -> Server {
-    Server { host: host.to_owned(), port: 5432, weight: 1 }
+    Server { host: host.to_owned(), port: 5432, weight: 1, options: Default::default() }
 }
 
 fn router(protocol: Protocol, name: &str) -> Router {
@@ -68,10 +59,14 @@ fn router(protocol: Protocol, name: &str) -> Router {
         service: Id::new(protocol, name, "file"),
         path: Path::Kernel,
         why: "nothing needs userspace".to_owned(),
+        rule: None,
+        priority: 0,
+        middlewares: Vec::new(),
+        tls: None,
     }
 }
 
 fn entry_point(name: &str, protocol: Protocol, port: u16) -> EntryPoint {
     let ip = Some("198.51.100.10".parse().unwrap());
-    EntryPoint { name: name.to_owned(), ip, port, protocol }
+    EntryPoint { name: name.to_owned(), ip, port, protocol, options: Default::default() }
 }

@@ -2,9 +2,9 @@
 //! reported with its place, not the first alone. [`crate::provider::Sources`] reads whole sets of
 //! files; what is here reads one.
 
-mod address;
+pub(crate) mod address;
 pub(crate) mod build;
-mod decode;
+pub(crate) mod decode;
 mod duration;
 mod host;
 pub(crate) mod names;
@@ -13,8 +13,8 @@ pub(crate) mod resolve;
 mod rule;
 pub(crate) mod syntax;
 mod toml;
-mod tree;
-mod values;
+pub(crate) mod tree;
+pub(crate) mod values;
 mod yaml;
 
 use std::{

@@ -162,8 +162,8 @@ impl<'d> Resolver<'d> {
         }
         let mut fault = draft.service.spot.fault(format!("no service {name:?}"));
         let (this, other) = match protocol {
-            Protocol::Tcp => ("TCP", Protocol::Udp),
             Protocol::Udp => ("UDP", Protocol::Tcp),
+            Protocol::Tcp | Protocol::Http => ("TCP", Protocol::Udp),
         };
         if self.services.contains_key(&Id::new(other, name, provider)) {
             fault.message = format!(
@@ -238,6 +238,7 @@ fn label(protocol: Protocol) -> &'static str {
     match protocol {
         Protocol::Tcp => "TCP",
         Protocol::Udp => "UDP",
+        Protocol::Http => "HTTP",
     }
 }
 

@@ -2,14 +2,21 @@
 //! changes applied. Pure data: no I/O, no tokio, no aya, no hyper (invariant 1).
 //! Only `reconcile` makes a [`Snapshot`] (invariant 2).
 
+mod entry;
 mod fault;
+mod http;
 mod service;
 mod settings;
 mod update;
 
 use std::{collections::BTreeMap, fmt, net::SocketAddr, sync::Arc};
 
+pub use entry::{EntryPoint, EntryPointOptions, Redirection, RespondingTimeouts, Trusted};
 pub use fault::{Fault, Place};
+pub use http::{
+    Certificate, ClientAuth, ClientTls, Composed, Cookie, HttpBalancing, Middleware, PassiveCheck,
+    Pem, RouterTls, SameSite, Scheme, ServerOptions, TlsConfig, TlsOptions, TlsVersion, Transport,
+};
 pub use service::{
     Algorithm, Backend, BackendState, CheckKind, Forwarding, Health, HealthCheck, OnDown, OnEmpty,
     Resolved, Server, Service,
@@ -19,6 +26,7 @@ pub use settings::{
     Mode, NatSettings, ReturnPath, Settings, Timeouts,
 };
 
+pub use crate::rule::Rule;
 pub use update::{Dynamic, PathChoice, RouterConfig};
 
 /// Everything that is in force, replaced whole and never changed.
@@ -34,6 +42,12 @@ pub struct Snapshot {
     pub routers: BTreeMap<Id, Router>,
     /// By id.
     pub services: BTreeMap<Id, Arc<Service>>,
+    /// By id, of HTTP and TCP.
+    pub middlewares: BTreeMap<Id, Arc<Middleware>>,
+    /// `serversTransports`, by id.
+    pub transports: BTreeMap<Id, Arc<Transport>>,
+    /// `tls`, by provider.
+    pub tls: BTreeMap<String, Arc<TlsConfig>>,
     /// What is wrong now without having been refused whole: routers that are off or wait.
     pub faults: Vec<Fault>,
 }
@@ -45,13 +59,15 @@ pub enum Protocol {
     Tcp,
     /// `udp:` in the configuration, IP protocol 17.
     Udp,
+    /// `http:` in the configuration, over TCP.
+    Http,
 }
 
 impl Protocol {
     /// The IP protocol number (IANA).
     pub const fn number(self) -> u8 {
         match self {
-            Self::Tcp => 6,
+            Self::Tcp | Self::Http => 6,
             Self::Udp => 17,
         }
     }
@@ -61,7 +77,21 @@ impl Protocol {
         match self {
             Self::Tcp => "tcp",
             Self::Udp => "udp",
+            Self::Http => "http",
         }
+    }
+
+    /// The transport of its entry points: HTTP's is TCP.
+    pub const fn transport(self) -> Self {
+        match self {
+            Self::Tcp | Self::Http => Self::Tcp,
+            Self::Udp => Self::Udp,
+        }
+    }
+
+    /// The one that [`Self::name`] names.
+    pub fn from_name(name: &str) -> Option<Self> {
+        [Self::Tcp, Self::Udp, Self::Http].into_iter().find(|protocol| protocol.name() == name)
     }
 }
 
@@ -86,6 +116,19 @@ impl Id {
     /// Builds an id.
     pub fn new(protocol: Protocol, name: impl Into<String>, provider: impl Into<String>) -> Self {
         Self { protocol, name: name.into(), provider: provider.into() }
+    }
+
+    /// The object that `written` (`name` or `name@provider`) means where an object of `provider`
+    /// refers to it.
+    ///
+    /// ```
+    /// use lb_userspace::model::{Id, Protocol};
+    /// let id = Id::refer(Protocol::Http, "auth@docker", "file");
+    /// assert_eq!(id.to_string(), "http/auth@docker");
+    /// ```
+    pub fn refer(protocol: Protocol, written: &str, provider: &str) -> Self {
+        let (name, provider) = written.rsplit_once('@').unwrap_or((written, provider));
+        Self::new(protocol, name, provider)
     }
 
     /// `name@provider`, as Traefik writes it.
@@ -121,19 +164,6 @@ impl fmt::Display for Id {
     }
 }
 
-/// Where clients connect.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct EntryPoint {
-    /// Name.
-    pub name: String,
-    /// `None` for `:PORT`: every address of the interfaces.
-    pub ip: Option<std::net::IpAddr>,
-    /// 1 to 65,535.
-    pub port: u16,
-    /// TCP unless the address ends in `/udp`.
-    pub protocol: Protocol,
-}
-
 /// What sends an entry point's connections to a service.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Router {
@@ -147,6 +177,14 @@ pub struct Router {
     pub path: Path,
     /// Why that one, in half a sentence.
     pub why: String,
+    /// `None` for a UDP router, and for a TCP one that takes all.
+    pub rule: Option<Arc<Rule>>,
+    /// As configured, or the length of the rule where it is 0.
+    pub priority: i64,
+    /// Its middlewares, resolved, in their order.
+    pub middlewares: Vec<Id>,
+    /// Whether and how TLS is terminated.
+    pub tls: Option<Arc<RouterTls>>,
 }
 
 /// Who forwards a router's connections.

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, net::SocketAddr, time::Duration};
 
-use super::Id;
+use super::{Composed, HttpBalancing, Id, ServerOptions};
 
 /// A load-balanced service, with what is known of its backends now.
 #[derive(Clone, Debug, PartialEq)]
@@ -25,6 +25,29 @@ pub struct Service {
     pub servers: Vec<Server>,
     /// As resolved, in order of address; removed ones that still drain included.
     pub backends: Vec<Backend>,
+    /// What HTTP and TCP services have for the proxy; the default one for those that say nothing.
+    pub http: HttpBalancing,
+    /// What it is made of in place of servers.
+    pub composed: Option<Composed>,
+}
+
+impl Service {
+    /// One of which only the name is known: defaults, no servers.
+    pub fn new(id: Id) -> Self {
+        Self {
+            id,
+            forwarding: Forwarding::default(),
+            algorithm: Algorithm::default(),
+            health_check: None,
+            on_down: OnDown::default(),
+            on_empty: OnEmpty::default(),
+            drain_timeout: Duration::from_secs(300),
+            servers: Vec::new(),
+            backends: Vec::new(),
+            http: HttpBalancing::default(),
+            composed: None,
+        }
+    }
 }
 
 /// A server as configured.
@@ -36,6 +59,8 @@ pub struct Server {
     pub port: u16,
     /// 0 to 65,535; 0 takes no new connections. Default 1.
     pub weight: u32,
+    /// What the proxy needs to know of it.
+    pub options: ServerOptions,
 }
 
 impl Server {
@@ -43,7 +68,7 @@ impl Server {
     ///
     /// ```
     /// use lb_userspace::model::Server;
-    /// let server = |host: &str| Server { host: host.into(), port: 53, weight: 1 };
+    /// let server = |host: &str| Server { host: host.into(), port: 53, weight: 1, options: Default::default() };
     /// assert_eq!(server("2001:db8::1").address(), "[2001:db8::1]:53");
     /// assert_eq!(server("dns.example.net").address(), "dns.example.net:53");
     /// ```
@@ -69,6 +94,8 @@ pub struct Backend {
     pub address: SocketAddr,
     /// The configured `host:port` it comes from.
     pub server: String,
+    /// What the proxy needs to know of it.
+    pub options: ServerOptions,
     /// Weight in the configuration.
     pub configured_weight: u32,
     /// `lb weight`, until reset.
@@ -165,6 +192,10 @@ pub enum Algorithm {
     SourceHash,
     /// At random, by weight.
     Random,
+    /// The less busy of two drawn at random (Mitzenmacher 2001); the proxy alone.
+    P2c,
+    /// Least expected time to answer, from active requests and moving latency; the proxy alone.
+    LeastTime,
 }
 
 impl Algorithm {
@@ -176,6 +207,8 @@ impl Algorithm {
             Self::LeastConn => "leastConn",
             Self::SourceHash => "sourceHash",
             Self::Random => "random",
+            Self::P2c => "p2c",
+            Self::LeastTime => "leastTime",
         }
     }
 }
@@ -207,6 +240,8 @@ pub struct HealthCheck {
     pub kind: CheckKind,
     /// Between checks, jittered by 10%. Default 10 s.
     pub interval: Duration,
+    /// Between checks while it is down; as `interval` when `None`.
+    pub unhealthy_interval: Option<Duration>,
     /// Longest wait for one check. Default 2 s.
     pub timeout: Duration,
     /// Passes in a row before up. Default 2.

@@ -1,6 +1,8 @@
 //! What a provider hands to the one writer.
 
-use super::{Fault, Id, Place, Service};
+use std::sync::Arc;
+
+use super::{Fault, Id, Middleware, Place, RouterTls, Rule, Service, TlsConfig, Transport};
 
 /// The dynamic part of one provider, validated in itself: every reference to
 /// an object of the same provider resolves. Replaces that provider's last one.
@@ -10,6 +12,12 @@ pub struct Dynamic {
     pub routers: Vec<RouterConfig>,
     /// Services, with `backends` empty: those come from resolution and health.
     pub services: Vec<Service>,
+    /// Middlewares.
+    pub middlewares: Vec<Middleware>,
+    /// `serversTransports`.
+    pub transports: Vec<Transport>,
+    /// `tls`.
+    pub tls: TlsConfig,
     /// Why routers of the source are off alone; the snapshot's faults begin with these.
     pub faults: Vec<Fault>,
 }
@@ -23,9 +31,15 @@ pub struct RouterConfig {
     pub entry_points: Vec<String>,
     /// As written: `name` (of the same provider) or `name@provider`.
     pub service: String,
-    /// Of two routers on one entry point the higher one takes it; equal ones are a fault.
-    /// Default 0.
+    /// Of two kernel routers on one entry point the higher one takes it; equal ones are a fault.
+    /// In the proxy the higher one is asked first. Default 0: there, the length of the rule.
     pub priority: i64,
+    /// `None` for a UDP router, and for a TCP one that takes all.
+    pub rule: Option<Arc<Rule>>,
+    /// As written: `name` or `name@provider`, in their order.
+    pub middlewares: Vec<String>,
+    /// `tls`.
+    pub tls: Option<Arc<RouterTls>>,
     /// `datapath`.
     pub datapath: PathChoice,
     /// Why it can only be served by the proxy, if so: `a TLS section`, `a middleware`.

@@ -2,7 +2,7 @@
 
 use std::{net::SocketAddr, time::Duration};
 
-use crate::model::{Backend, BackendState, Health, Service};
+use crate::model::{Backend, BackendState, Health, Server, ServerOptions, Service};
 
 /// A backend that is configured, or was and may still have flows.
 #[derive(Clone, Debug, Default)]
@@ -11,6 +11,8 @@ pub(super) struct Member {
     pub(super) server: String,
     /// Weight in the configuration.
     pub(super) weight: u32,
+    /// What the proxy needs to know of it.
+    pub(super) options: ServerOptions,
     /// No longer configured, or no longer in DNS.
     pub(super) leaving: bool,
     /// The latest verdict; `None` while there is none.
@@ -39,8 +41,11 @@ impl Member {
     }
 
     /// The configuration has it.
-    pub(super) fn configure(&mut self, server: String, weight: u32) {
-        *self = Self { server, weight, leaving: false, ..std::mem::take(self) };
+    pub(super) fn configure(&mut self, server: &Server, weight: u32) {
+        self.server = server.address();
+        self.weight = weight;
+        self.options = server.options.clone();
+        self.leaving = false;
     }
 
     /// A service that was not checked gets a check: its backends are up until it says otherwise.
@@ -74,6 +79,7 @@ impl Member {
         Backend {
             address,
             server: self.server.clone(),
+            options: self.options.clone(),
             configured_weight: self.weight,
             weight_override: own.weight,
             drained: own.drained,

@@ -195,18 +195,7 @@ fn addresses(server: &Server, names: &BTreeMap<String, Vec<IpAddr>>) -> Option<V
 impl Entry {
     /// A service of which only the name is known.
     fn gone(id: &Id) -> Self {
-        let config = Service {
-            id: id.clone(),
-            forwarding: Default::default(),
-            algorithm: Default::default(),
-            health_check: None,
-            on_down: Default::default(),
-            on_empty: Default::default(),
-            drain_timeout: Duration::from_secs(300),
-            servers: Vec::new(),
-            backends: Vec::new(),
-        };
-        Self { config, present: false, members: BTreeMap::new() }
+        Self { config: Service::new(id.clone()), present: false, members: BTreeMap::new() }
     }
 
     /// Brings the members in line with servers and names, and makes the service of the snapshot.
@@ -216,14 +205,14 @@ impl Entry {
         overrides: &BTreeMap<BackendId, Override>,
         now: Duration,
     ) -> Service {
-        let wanted = self.wanted(names);
-        for (address, member) in &mut self.members {
+        let Self { config, members, .. } = self;
+        let wanted = Self::wanted(&config.servers, members, names);
+        for (address, member) in members.iter_mut() {
             member.leaving = !wanted.contains_key(address);
         }
         for (address, (server, weight)) in wanted {
-            self.members.entry(address).or_default().configure(server, weight);
+            members.entry(address).or_default().configure(server, weight);
         }
-        let Self { config, members, .. } = self;
         let mut service = config.clone();
         for (&address, member) in members {
             let id = BackendId { service: config.id.clone(), address };
@@ -236,16 +225,20 @@ impl Entry {
 
     /// The backends that the servers stand for, with their weights. The weights of servers with
     /// one address add up.
-    fn wanted(&self, names: &BTreeMap<String, Vec<IpAddr>>) -> BTreeMap<SocketAddr, (String, u32)> {
-        let mut wanted: BTreeMap<SocketAddr, (String, u32)> = BTreeMap::new();
+    fn wanted<'s>(
+        servers: &'s [Server],
+        members: &BTreeMap<SocketAddr, Member>,
+        names: &BTreeMap<String, Vec<IpAddr>>,
+    ) -> BTreeMap<SocketAddr, (&'s Server, u32)> {
+        let mut wanted: BTreeMap<SocketAddr, (&Server, u32)> = BTreeMap::new();
         let mut unknown = Vec::new();
-        for server in &self.config.servers {
+        for server in servers {
             let Some(addresses) = addresses(server, names) else {
                 unknown.push(server);
                 continue;
             };
             for address in addresses {
-                let (_, weight) = wanted.entry(address).or_insert_with(|| (server.address(), 0));
+                let (_, weight) = wanted.entry(address).or_insert((server, 0));
                 *weight = (*weight + server.weight).min(65_535);
             }
         }
@@ -255,8 +248,8 @@ impl Entry {
             let presumed = |(address, member): &(&SocketAddr, &Member)| {
                 address.port() == server.port && !member.leaving
             };
-            for (&address, _) in self.members.iter().filter(presumed) {
-                wanted.entry(address).or_insert_with(|| (server.address(), server.weight));
+            for (&address, _) in members.iter().filter(presumed) {
+                wanted.entry(address).or_insert((server, server.weight));
             }
         }
         wanted

@@ -49,7 +49,17 @@ fn router(
     let points = points(config, entry_points)?;
     let why = kernel(config, &points)?;
     let names = points.iter().map(|point| point.name.clone()).collect();
-    Ok(Router { id: config.id.clone(), entry_points: names, service, path: Path::Kernel, why })
+    Ok(Router {
+        id: config.id.clone(),
+        entry_points: names,
+        service,
+        path: Path::Kernel,
+        why,
+        rule: config.rule.clone(),
+        priority: config.priority,
+        middlewares: Vec::new(),
+        tls: config.tls.clone(),
+    })
 }
 
 /// The service that a router names.

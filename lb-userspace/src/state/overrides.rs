@@ -132,6 +132,7 @@ mod tests {
             .map(|o| Backend {
                 address: o.address,
                 server: o.address.to_string(),
+                options: Default::default(),
                 configured_weight: 1,
                 weight_override: o.weight,
                 drained: o.drained,
@@ -140,17 +141,7 @@ mod tests {
                 health: Health::default(),
             })
             .collect();
-        let service = Service {
-            id: id.clone(),
-            forwarding: Default::default(),
-            algorithm: Default::default(),
-            health_check: None,
-            on_down: Default::default(),
-            on_empty: Default::default(),
-            drain_timeout: std::time::Duration::from_secs(300),
-            servers: vec![],
-            backends,
-        };
+        let service = Service { backends, ..Service::new(id.clone()) };
         Snapshot { services: [(id, Arc::new(service))].into(), ..Snapshot::default() }
     }
 

@@ -43,6 +43,7 @@ pub(super) fn build(
     Some(HealthCheck {
         kind,
         interval: check.interval.or(INTERVAL),
+        unhealthy_interval: None,
         timeout: check.timeout.or(TIMEOUT),
         rise: check.rise.get().map_or(TIMES, |n| n.u32()),
         fall: check.fall.get().map_or(TIMES, |n| n.u32()),

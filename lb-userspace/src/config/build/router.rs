@@ -101,6 +101,9 @@ impl Draft<'_> {
             service: service.value.clone(),
             priority: self.priority.get().map_or(0, |priority| priority.0),
             datapath: self.datapath.or_default(),
+            rule: None,
+            middlewares: Vec::new(),
+            tls: None,
             needs_proxy: None,
             place: self.spot.place(),
         };

@@ -40,6 +40,7 @@ pub(super) fn build(
         drain_timeout: balancer.drain_timeout.or(DRAIN_TIMEOUT),
         servers: servers(balancer, spot, faults, warnings),
         backends: Vec::new(),
+        ..Service::new(Id::new(protocol, name, provider))
     }
 }
 
@@ -64,6 +65,7 @@ fn servers(
             host: address.value.host.clone(),
             port: address.value.port,
             weight: at.value.weight.get().map_or(1, |weight| weight.u32()),
+            options: Default::default(),
         };
         if let Some(line) =
             seen.insert(server.address().to_ascii_lowercase(), address.spot.pos.line)

@@ -88,7 +88,8 @@ fn entry_points(
             let message = format!("entry point {other:?} has this address already");
             faults.push(address.spot.fault(message));
         }
-        let entry_point = EntryPoint { name: name.clone(), ip, port, protocol };
+        let entry_point =
+            EntryPoint { name: name.clone(), ip, port, protocol, options: Default::default() };
         instance.entry_points.insert(name.clone(), entry_point);
         spots.insert(name.clone(), at.spot.clone());
     }

@@ -21,10 +21,7 @@ use tokio::{
 };
 
 use super::probe::{self, Host, Target};
-use crate::model::{
-    Algorithm, Backend, CheckKind, Forwarding, Health, HealthCheck, Id, OnDown, OnEmpty, Protocol,
-    Service, Snapshot,
-};
+use crate::model::{Backend, CheckKind, Health, HealthCheck, Id, Protocol, Service, Snapshot};
 
 /// An HTTP server that answers each connection's request by `answer`, and closes.
 pub(super) struct Server {
@@ -130,6 +127,7 @@ pub(super) fn often(kind: CheckKind) -> HealthCheck {
     HealthCheck {
         kind,
         interval: Duration::from_millis(20),
+        unhealthy_interval: None,
         timeout: Duration::from_millis(500),
         rise: 2,
         fall: 2,
@@ -141,6 +139,7 @@ pub(super) fn backend(address: SocketAddr) -> Backend {
     Backend {
         address,
         server: address.to_string(),
+        options: Default::default(),
         configured_weight: 1,
         weight_override: None,
         drained: false,
@@ -151,17 +150,7 @@ pub(super) fn backend(address: SocketAddr) -> Backend {
 }
 
 pub(super) fn service(name: &str, check: Option<HealthCheck>, backends: Vec<Backend>) -> Service {
-    Service {
-        id: Id::new(Protocol::Tcp, name, "file"),
-        forwarding: Forwarding::default(),
-        algorithm: Algorithm::default(),
-        health_check: check,
-        on_down: OnDown::default(),
-        on_empty: OnEmpty::default(),
-        drain_timeout: Duration::from_secs(300),
-        servers: Vec::new(),
-        backends,
-    }
+    Service { health_check: check, backends, ..Service::new(Id::new(Protocol::Tcp, name, "file")) }
 }
 
 pub(super) fn snapshot(services: impl IntoIterator<Item = Service>) -> Snapshot {

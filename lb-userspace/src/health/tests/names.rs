@@ -142,8 +142,15 @@ async fn the_search_list_is_used() {
 
 fn with_server(hosts: &[&str]) -> Snapshot {
     let mut named = service("web", None, Vec::new());
-    named.servers =
-        hosts.iter().map(|host| Server { host: (*host).to_owned(), port: 80, weight: 1 }).collect();
+    named.servers = hosts
+        .iter()
+        .map(|host| Server {
+            host: (*host).to_owned(),
+            port: 80,
+            weight: 1,
+            options: Default::default(),
+        })
+        .collect();
     for server in &named.servers {
         let mut backend = super::backend("127.0.0.1:80".parse().unwrap());
         backend.server = server.address();
@@ -309,7 +316,12 @@ async fn a_snapshot_that_forgot_the_addresses_is_told_again() {
     let mut run = Run::of(&setup, &with_server(&["db.example"]));
     run.next().await;
     let mut forgotten = service("web", None, Vec::new());
-    forgotten.servers = vec![Server { host: "db.example".into(), port: 80, weight: 1 }];
+    forgotten.servers = vec![Server {
+        host: "db.example".into(),
+        port: 80,
+        weight: 1,
+        options: Default::default(),
+    }];
     run.names.update(&snapshot([forgotten]));
     assert_eq!(run.next().await.1, ["10.0.0.1"]);
 }

@@ -153,7 +153,8 @@ impl Recipe {
         let filling = match service.algorithm {
             Algorithm::Maglev | Algorithm::SourceHash => Filling::Maglev,
             Algorithm::RoundRobin | Algorithm::Random => Filling::Rotation,
-            Algorithm::LeastConn => Filling::LeastConn,
+            // The last two are refused for services of the kernel.
+            Algorithm::LeastConn | Algorithm::P2c | Algorithm::LeastTime => Filling::LeastConn,
         };
         let size = maglev::prime_up_to(size);
         let mut members: Vec<(u32, SocketAddr, u32)> = backends

@@ -121,7 +121,7 @@ fn algorithm(algorithm: Algorithm) -> u32 {
     match algorithm {
         Algorithm::Maglev => algorithm::MAGLEV,
         Algorithm::RoundRobin => algorithm::ROUND_ROBIN,
-        Algorithm::LeastConn => algorithm::LEAST_CONN,
+        Algorithm::LeastConn | Algorithm::P2c | Algorithm::LeastTime => algorithm::LEAST_CONN,
         Algorithm::SourceHash => algorithm::SOURCE_HASH,
         Algorithm::Random => algorithm::RANDOM,
     }

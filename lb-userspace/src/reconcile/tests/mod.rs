@@ -30,7 +30,16 @@ impl Case {
     pub(super) fn new() -> Self {
         let point = |name: &str, ip: Option<&str>, port, protocol| {
             let ip = ip.map(|ip| ip.parse().unwrap());
-            (name.to_owned(), EntryPoint { name: name.to_owned(), ip, port, protocol })
+            (
+                name.to_owned(),
+                EntryPoint {
+                    name: name.to_owned(),
+                    ip,
+                    port,
+                    protocol,
+                    options: Default::default(),
+                },
+            )
         };
         let entry_points = [
             point("web", Some("198.51.100.1"), 80, Protocol::Tcp),
@@ -141,20 +150,18 @@ pub(super) fn id(address: &str) -> BackendId {
 
 pub(super) fn server(text: &str) -> Server {
     let (host, port) = text.rsplit_once(':').unwrap();
-    Server { host: host.into(), port: port.parse().unwrap(), weight: 1 }
+    Server {
+        host: host.into(),
+        port: port.parse().unwrap(),
+        weight: 1,
+        options: Default::default(),
+    }
 }
 
 pub(super) fn service(name: &str, servers: &[&str]) -> Service {
     Service {
-        id: service_id(name),
-        forwarding: Default::default(),
-        algorithm: Default::default(),
-        health_check: None,
-        on_down: Default::default(),
-        on_empty: Default::default(),
-        drain_timeout: Duration::from_secs(300),
         servers: servers.iter().map(|text| server(text)).collect(),
-        backends: Vec::new(),
+        ..Service::new(service_id(name))
     }
 }
 
@@ -165,6 +172,9 @@ pub(super) fn router(name: &str, entry_points: &[&str], service: &str) -> Router
         service: service.into(),
         priority: 0,
         datapath: PathChoice::Auto,
+        rule: None,
+        middlewares: Vec::new(),
+        tls: None,
         needs_proxy: None,
         place: Place { file: "lb.yaml".into(), line: 7, column: 5 },
     }
@@ -174,6 +184,7 @@ pub(super) fn check() -> HealthCheck {
     HealthCheck {
         kind: CheckKind::Tcp,
         interval: Duration::from_secs(10),
+        unhealthy_interval: None,
         timeout: Duration::from_secs(2),
         rise: 2,
         fall: 2,

@@ -48,15 +48,8 @@ impl Case {
     /// Adds or replaces a service.
     pub(super) fn service(&mut self, name: &str, backends: &[&str]) {
         let service = Service {
-            id: Self::id(name),
-            forwarding: Default::default(),
-            algorithm: Algorithm::Maglev,
-            health_check: None,
-            on_down: Default::default(),
-            on_empty: Default::default(),
-            drain_timeout: Duration::from_secs(300),
-            servers: Vec::new(),
             backends: backends.iter().map(|address| backend(address)).collect(),
+            ..Service::new(Self::id(name))
         };
         self.snapshot.services.insert(service.id.clone(), Arc::new(service));
     }
@@ -66,7 +59,13 @@ impl Case {
         let (ip, port) = address.rsplit_once(':').unwrap();
         let ip = (!ip.is_empty()).then(|| ip.trim_matches(['[', ']']).parse().unwrap());
         let port = port.parse().unwrap();
-        let point = EntryPoint { name: name.into(), ip, port, protocol: Protocol::Tcp };
+        let point = EntryPoint {
+            name: name.into(),
+            ip,
+            port,
+            protocol: Protocol::Tcp,
+            options: Default::default(),
+        };
         self.snapshot.entry_points.insert(name.into(), point);
         let router = Router {
             id: Self::id(name),
@@ -74,6 +73,10 @@ impl Case {
             service: Self::id(service),
             path: Path::Kernel,
             why: String::new(),
+            rule: None,
+            priority: 0,
+            middlewares: Vec::new(),
+            tls: None,
         };
         self.snapshot.routers.insert(router.id.clone(), router);
     }
@@ -116,6 +119,7 @@ pub(super) fn backend(address: &str) -> Backend {
     Backend {
         address: address.parse().unwrap(),
         server: address.into(),
+        options: Default::default(),
         configured_weight: 1,
         weight_override: None,
         drained: false,

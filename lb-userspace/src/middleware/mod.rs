@@ -1,0 +1,168 @@
+//! HTTP middlewares: each a file with its keys, its settings and its filter, and one line in
+//! [`middlewares!`] below.
+
+mod add_prefix;
+
+use std::sync::Arc;
+
+use crate::{
+    config::{
+        decode::{At, Cx, Decode, Field, Fields},
+        tree::Node,
+    },
+    model::{Fault, Id},
+    proxy::Filter,
+};
+
+/// What a middleware is: raw keys, validated settings, and a filter made of these.
+pub(crate) trait Kind: Sized {
+    /// Its keys.
+    type Raw: Decode;
+
+    /// From raw to validated; `None` where a fault was reported.
+    fn check(raw: &At<Self::Raw>, faults: &mut Vec<Fault>) -> Option<Self>;
+
+    /// The filter for one router.
+    ///
+    /// # Errors
+    /// What in the surroundings stands in the way (a file that can't be read): the router is off.
+    fn filter(&self, surroundings: &Surroundings) -> Result<Arc<dyn Filter>, String>;
+
+    /// Other objects that it names, as written.
+    fn refers(&self) -> Vec<Reference> {
+        Vec::new()
+    }
+}
+
+/// An object that a middleware names, as written: `name` or `name@provider`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Reference {
+    /// `chain.middlewares[]`: stands for those in place of itself, so that it has no filter.
+    Middleware(String),
+    /// `errors.service`.
+    Service(String),
+}
+
+/// What a filter may need of what is around it.
+pub struct Surroundings<'a> {
+    /// The middleware.
+    pub id: &'a Id,
+    /// The router that it is for.
+    pub router: &'a Id,
+    /// Asks a service of the snapshot, or any URL, for an answer.
+    pub ask: Arc<dyn Ask>,
+}
+
+/// Requests of lb's own on behalf of middlewares.
+pub trait Ask: Send + Sync {
+    /// Sends a request to a service (`name@provider`, resolved) and returns its answer.
+    fn service<'a>(
+        &'a self,
+        service: &'a Id,
+        request: crate::proxy::Exchange,
+    ) -> crate::proxy::Wait<'a, crate::proxy::Answer>;
+}
+
+/// Declares the middlewares: [`Settings`], how they are read, and their filters.
+macro_rules! middlewares {
+    ($($module:ident::$kind:ident = $name:literal $(| $alias:literal)*,)+) => {
+        $(pub use $module::$kind;)+
+
+        /// A middleware's settings.
+        #[derive(Clone, Debug, PartialEq)]
+        pub enum Settings {
+            $(#[doc = concat!("`", $name, "`.")] $kind($kind),)+
+        }
+
+        /// As a file has it: exactly one kind.
+        #[derive(Clone, Debug)]
+        pub(crate) enum Raw {
+            $($kind(At<<$kind as Kind>::Raw>),)+
+        }
+
+        impl Decode for Raw {
+            fn decode(node: &Node, cx: &mut Cx) -> Option<Self> {
+                let mut fields = Fields::of(node, cx)?;
+                let mut found = Vec::new();
+                let mut faulty = false;
+                $(
+                    let field: Field<<$kind as Kind>::Raw> = fields.take(&[$name $(, $alias)*], cx);
+                    faulty |= field.is_faulty();
+                    if let Field::Given(at) = field {
+                        found.push(($name, Self::$kind(at)));
+                    }
+                )+
+                fields.finish(REFUSED, cx);
+                only_one(node, found, faulty, cx)
+            }
+        }
+
+        impl Raw {
+            /// From raw to validated; `None` where a fault was reported.
+            pub(crate) fn check(&self, faults: &mut Vec<Fault>) -> Option<Settings> {
+                match self {
+                    $(Self::$kind(at) => $kind::check(at, faults).map(Settings::$kind),)+
+                }
+            }
+        }
+
+        impl Settings {
+            /// Its kind, as configured: `addPrefix`.
+            pub const fn kind(&self) -> &'static str {
+                match self {
+                    $(Self::$kind(_) => $name,)+
+                }
+            }
+
+            /// The filter for one router.
+            ///
+            /// # Errors
+            /// What in the surroundings stands in the way: the router is off.
+            pub fn filter(&self, surroundings: &Surroundings<'_>) -> Result<Arc<dyn Filter>, String> {
+                match self {
+                    $(Self::$kind(settings) => settings.filter(surroundings),)+
+                }
+            }
+
+            /// Other objects that it names, as written.
+            pub fn refers(&self) -> Vec<Reference> {
+                match self {
+                    $(Self::$kind(settings) => settings.refers(),)+
+                }
+            }
+        }
+    };
+}
+
+middlewares! {
+    add_prefix::AddPrefix = "addPrefix",
+}
+
+const REFUSED: &[crate::config::decode::Refused] =
+    &[(&["plugin"], "lb has no plugins; its own middlewares are listed in README.md")];
+
+/// A middleware is of one kind.
+fn only_one(
+    node: &Node,
+    mut found: Vec<(&'static str, Raw)>,
+    faulty: bool,
+    cx: &mut Cx,
+) -> Option<Raw> {
+    match found.len() {
+        1 => found.pop().map(|(_, raw)| raw),
+        0 if faulty => None,
+        0 => {
+            cx.fault(node, "a middleware needs its kind, such as `addPrefix: { prefix: /v1 }`");
+            None
+        }
+        _ => {
+            let names: Vec<&str> = found.iter().map(|(name, _)| *name).collect();
+            let message = format!(
+                "a middleware is of one kind, this one has {}; make one of each and a `chain` of them",
+                names.join(" and ")
+            );
+            cx.fault(node, message);
+            None
+        }
+    }
+}
