@@ -5,8 +5,10 @@ pub mod body;
 pub mod exchange;
 pub mod filter;
 pub mod head;
+pub mod io;
 
 pub use body::{Body, BodyError, Frame};
 pub use exchange::{Answer, Client, Exchange, Retry, RetryBudget, TlsSession};
 pub use filter::{Filter, Outcome, Reply, Step, Wait};
 pub use head::Head;
+pub use io::Stream;
