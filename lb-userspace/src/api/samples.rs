@@ -24,7 +24,7 @@ pub(crate) fn snapshot() -> Snapshot {
     Snapshot {
         generation: 3,
         services: services.into_iter().map(|s| (s.id.clone(), Arc::new(s))).collect(),
-        routers: routers.into_iter().map(|r| (r.id.clone(), r)).collect(),
+        routers: Arc::new(routers.into_iter().map(|r| (r.id.clone(), r)).collect()),
         entry_points: entry_points.into_iter().map(|e| (e.name.clone(), e)).collect(),
         ..Snapshot::default()
     }
@@ -63,6 +63,7 @@ fn router(protocol: Protocol, name: &str) -> Router {
         priority: 0,
         middlewares: Vec::new(),
         tls: None,
+        observability: Default::default(),
     }
 }
 

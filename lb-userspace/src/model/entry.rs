@@ -4,7 +4,7 @@ use std::{net::IpAddr, sync::Arc, time::Duration};
 
 use ipnet::IpNet;
 
-use super::{Protocol, RouterTls};
+use super::{Observability, Protocol, RouterTls};
 
 /// Where clients connect.
 #[derive(Clone, Debug, PartialEq)]
@@ -60,6 +60,8 @@ pub struct EntryPointOptions {
     pub max_connections: u32,
     /// `udp.timeout`: of a session without a datagram. Default 3 s.
     pub udp_timeout: Duration,
+    /// `observability`: of routers here that don't say otherwise.
+    pub observability: Observability,
 }
 
 impl Default for EntryPointOptions {
@@ -83,6 +85,7 @@ impl Default for EntryPointOptions {
             keep_alive_requests: 0,
             max_connections: 0,
             udp_timeout: Duration::from_secs(3),
+            observability: Observability::default(),
         }
     }
 }

@@ -190,6 +190,13 @@ pub struct Transport {
     pub response_header_timeout: Duration,
     /// `forwardingTimeouts.idleConnTimeout`. Default 90 s.
     pub idle_timeout: Duration,
+    /// `forwardingTimeouts.readIdleTimeout`: a silent HTTP/2 connection is pinged after it; 0, the
+    /// default, for never.
+    pub ping_interval: Duration,
+    /// `forwardingTimeouts.pingTimeout`: for the answer, then the connection is closed. Default 15 s.
+    pub ping_timeout: Duration,
+    /// `dialKeepAlive` (TCP): between keep-alive probes; 0 for none. Default 15 s.
+    pub keep_alive: Duration,
     /// `proxyProtocol.version`: sent to TCP servers.
     pub proxy_protocol: Option<u8>,
     /// `terminationDelay` (TCP): how long the other half stays open. Default 100 ms.
@@ -207,6 +214,9 @@ impl Transport {
             dial_timeout: Duration::from_secs(30),
             response_header_timeout: Duration::ZERO,
             idle_timeout: Duration::from_secs(90),
+            ping_interval: Duration::ZERO,
+            ping_timeout: Duration::from_secs(15),
+            keep_alive: Duration::from_secs(15),
             proxy_protocol: None,
             termination_delay: Duration::from_millis(100),
         }
@@ -244,6 +254,38 @@ pub struct Middleware {
     pub id: Id,
     /// What it does.
     pub settings: Arc<crate::middleware::Settings>,
+}
+
+/// `observability` of a router or an entry point; what isn't said is as the entry point has it, and
+/// there on.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Observability {
+    /// `accessLogs`.
+    pub access_logs: Option<bool>,
+    /// `metrics`.
+    pub metrics: Option<bool>,
+    /// `tracing`.
+    pub tracing: Option<bool>,
+}
+
+impl Observability {
+    /// What holds for a router that says this at an entry point that says `base`: access log,
+    /// metrics, tracing.
+    ///
+    /// ```
+    /// use lb_userspace::model::Observability;
+    /// let router = Observability { metrics: Some(true), ..Observability::default() };
+    /// let entry_point = Observability { access_logs: Some(false), metrics: Some(false), tracing: None };
+    /// assert_eq!(router.over(&entry_point), (false, true, true));
+    /// ```
+    pub fn over(&self, base: &Self) -> (bool, bool, bool) {
+        let of = |own: Option<bool>, base: Option<bool>| own.or(base).unwrap_or(true);
+        (
+            of(self.access_logs, base.access_logs),
+            of(self.metrics, base.metrics),
+            of(self.tracing, base.tracing),
+        )
+    }
 }
 
 /// `tls` of a router.

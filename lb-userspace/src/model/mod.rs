@@ -2,6 +2,7 @@
 //! changes applied. Pure data: no I/O, no tokio, no aya, no hyper (invariant 1).
 //! Only `reconcile` makes a [`Snapshot`] (invariant 2).
 
+mod access_log;
 mod entry;
 mod fault;
 mod http;
@@ -11,11 +12,13 @@ mod update;
 
 use std::{collections::BTreeMap, fmt, net::SocketAddr, sync::Arc};
 
+pub use access_log::{AccessLog, Chosen, HeaderMode};
 pub use entry::{EntryPoint, EntryPointOptions, Redirection, RespondingTimeouts, Trusted};
 pub use fault::{Fault, Place};
 pub use http::{
-    Certificate, ClientAuth, ClientTls, Composed, Cookie, HttpBalancing, Middleware, PassiveCheck,
-    Pem, RouterTls, SameSite, Scheme, ServerOptions, TlsConfig, TlsOptions, TlsVersion, Transport,
+    Certificate, ClientAuth, ClientTls, Composed, Cookie, HttpBalancing, Middleware, Observability,
+    PassiveCheck, Pem, RouterTls, SameSite, Scheme, ServerOptions, TlsConfig, TlsOptions,
+    TlsVersion, Transport,
 };
 pub use service::{
     Algorithm, Backend, BackendState, CheckKind, Forwarding, Health, HealthCheck, OnDown, OnEmpty,
@@ -23,7 +26,7 @@ pub use service::{
 };
 pub use settings::{
     ApiSettings, Datapath, FileProvider, InterfaceChoice, LogLevel, LogSettings, MetricsSettings,
-    Mode, NatSettings, ReturnPath, Settings, Timeouts,
+    Mode, NatSettings, PingSettings, ReturnPath, Settings, Timeouts,
 };
 
 pub use crate::rule::Rule;
@@ -38,8 +41,8 @@ pub struct Snapshot {
     pub settings: Arc<Settings>,
     /// By name.
     pub entry_points: BTreeMap<String, EntryPoint>,
-    /// By id.
-    pub routers: BTreeMap<Id, Router>,
+    /// By id. The same `Arc` as before where none has changed.
+    pub routers: Arc<BTreeMap<Id, Router>>,
     /// By id.
     pub services: BTreeMap<Id, Arc<Service>>,
     /// By id, of HTTP and TCP.
@@ -72,7 +75,7 @@ impl Protocol {
         }
     }
 
-    /// `tcp` or `udp`.
+    /// `tcp`, `udp` or `http`.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Tcp => "tcp",
@@ -116,6 +119,24 @@ impl Id {
     /// Builds an id.
     pub fn new(protocol: Protocol, name: impl Into<String>, provider: impl Into<String>) -> Self {
         Self { protocol, name: name.into(), provider: provider.into() }
+    }
+
+    /// The services of lb's own that HTTP routers may name.
+    pub const INTERNAL_SERVICES: [&str; 5] = ["api", "dashboard", "ping", "prometheus", "noop"];
+    /// The provider of what lb itself makes: `api@internal`.
+    pub const INTERNAL: &str = "internal";
+
+    /// Whether it is one of [`Self::INTERNAL_SERVICES`], which exist without being configured.
+    ///
+    /// ```
+    /// use lb_userspace::model::{Id, Protocol};
+    /// assert!(Id::refer(Protocol::Http, "api@internal", "file").is_internal_service());
+    /// assert!(!Id::refer(Protocol::Http, "api", "file").is_internal_service());
+    /// ```
+    pub fn is_internal_service(&self) -> bool {
+        self.protocol == Protocol::Http
+            && self.provider == Self::INTERNAL
+            && Self::INTERNAL_SERVICES.contains(&self.name.as_str())
     }
 
     /// The object that `written` (`name` or `name@provider`) means where an object of `provider`
@@ -185,6 +206,8 @@ pub struct Router {
     pub middlewares: Vec<Id>,
     /// Whether and how TLS is terminated.
     pub tls: Option<Arc<RouterTls>>,
+    /// What is told of its requests, where it says so itself.
+    pub observability: Observability,
 }
 
 /// Who forwards a router's connections.

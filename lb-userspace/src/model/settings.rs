@@ -1,6 +1,8 @@
 //! The static part: settings of the instance.
 
-use std::{net::IpAddr, net::SocketAddr, path::PathBuf, time::Duration};
+use std::{net::IpAddr, net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
+
+use super::{AccessLog, Transport};
 
 /// Settings of the instance.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -17,6 +19,15 @@ pub struct Settings {
     pub metrics: MetricsSettings,
     /// The log.
     pub log: LogSettings,
+    /// `accessLog`, where requests are logged.
+    pub access_log: Option<Arc<AccessLog>>,
+    /// `ping`, where it is answered at an entry point too.
+    pub ping: Option<PingSettings>,
+    /// Names of `certificatesResolvers`.
+    pub resolvers: Vec<String>,
+    /// `serversTransport` and `tcpServersTransport`: `http/default@internal` and
+    /// `tcp/default@internal`, in use where a service names none.
+    pub transports: Vec<Transport>,
 }
 
 /// `datapath`.
@@ -165,14 +176,45 @@ pub struct FileProvider {
 pub struct ApiSettings {
     /// TCP address, where configured (`api.address`).
     pub listen: Option<SocketAddr>,
+    /// `api.dashboard`.
+    pub dashboard: bool,
 }
 
 /// `metrics`.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct MetricsSettings {
     /// TCP address of `/metrics`: `metrics.prometheus.address`, or that of
     /// `metrics.prometheus.entryPoint`.
     pub listen: Option<SocketAddr>,
+    /// `buckets` of times in seconds, rising. Default 0.1, 0.3, 1.2, 5.
+    pub buckets: Vec<f64>,
+    /// `addEntryPointsLabels`: whether requests are counted by entry point. Default true.
+    pub entry_points: bool,
+    /// `addRoutersLabels`: by router. Default false.
+    pub routers: bool,
+    /// `addServicesLabels`: by service. Default true.
+    pub services: bool,
+}
+
+impl Default for MetricsSettings {
+    fn default() -> Self {
+        Self {
+            listen: None,
+            buckets: vec![0.1, 0.3, 1.2, 5.0],
+            entry_points: true,
+            routers: false,
+            services: true,
+        }
+    }
+}
+
+/// `ping.entryPoint`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PingSettings {
+    /// The entry point's name.
+    pub entry_point: String,
+    /// `manualRouting`: routers name `ping@internal`, none is made.
+    pub manual_routing: bool,
 }
 
 /// `log`.

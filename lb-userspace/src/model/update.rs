@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
-use super::{Fault, Id, Middleware, Place, RouterTls, Rule, Service, TlsConfig, Transport};
+use super::{
+    Fault, Id, Middleware, Observability, Place, RouterTls, Rule, Service, TlsConfig, Transport,
+};
 
 /// The dynamic part of one provider, validated in itself: every reference to
 /// an object of the same provider resolves. Replaces that provider's last one.
@@ -40,6 +42,8 @@ pub struct RouterConfig {
     pub middlewares: Vec<String>,
     /// `tls`.
     pub tls: Option<Arc<RouterTls>>,
+    /// `observability`.
+    pub observability: Observability,
     /// `datapath`.
     pub datapath: PathChoice,
     /// Why it can only be served by the proxy, if so: `a TLS section`, `a middleware`.

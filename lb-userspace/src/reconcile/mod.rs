@@ -110,13 +110,17 @@ impl Reconciler {
         if self.restructure {
             self.restructure = false;
             let known = self.roster.configured();
-            next.routers = routers::merge(&self.providers, entry_points, &known, &mut faults);
+            let routers = routers::merge(&self.providers, entry_points, &known, &mut faults);
+            next.routers = match routers == *self.snapshot.routers {
+                true => Arc::clone(&self.snapshot.routers),
+                false => Arc::new(routers),
+            };
             faults.extend(self.roster.unresolved());
             next.entry_points = entry_points.clone();
             next.faults = faults;
         } else if moved {
             next.entry_points = self.snapshot.entry_points.clone();
-            next.routers = self.snapshot.routers.clone();
+            next.routers = Arc::clone(&self.snapshot.routers);
             next.faults = self.snapshot.faults.clone();
         } else {
             return None;

@@ -59,6 +59,7 @@ fn router(
         priority: config.priority,
         middlewares: Vec::new(),
         tls: config.tls.clone(),
+        observability: config.observability,
     })
 }
 

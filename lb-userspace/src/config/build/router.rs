@@ -104,6 +104,7 @@ impl Draft<'_> {
             rule: None,
             middlewares: Vec::new(),
             tls: None,
+            observability: Default::default(),
             needs_proxy: None,
             place: self.spot.place(),
         };

@@ -244,7 +244,7 @@ fn api(raw: &Field<raw::Api>, instance: &mut Instance, faults: &mut Vec<Fault>) 
         faults.push(at.spot.fault("lb's dashboard doesn't exist yet: remove this, or write false"));
     }
     if let Some(address) = raw.address.get() {
-        return ApiSettings { listen: Some(address.0) };
+        return ApiSettings { listen: Some(address.0), dashboard: false };
     }
     if !raw.insecure.or(false) {
         return ApiSettings::default();
@@ -256,7 +256,7 @@ fn api(raw: &Field<raw::Api>, instance: &mut Instance, faults: &mut Vec<Fault>) 
         }
         None => SocketAddr::new(Ipv6Addr::UNSPECIFIED.into(), API_PORT),
     };
-    ApiSettings { listen: Some(listen) }
+    ApiSettings { listen: Some(listen), dashboard: false }
 }
 
 fn metrics(
@@ -277,25 +277,28 @@ fn metrics(
         faults.push(at.spot.fault("stands beside `address`; give one of them"));
     }
     if let Some(address) = prometheus.address.get() {
-        return MetricsSettings { listen: Some(address.0) };
+        return MetricsSettings { listen: Some(address.0), ..MetricsSettings::default() };
     }
     let Some(at) = prometheus.entry_point.at() else {
         return MetricsSettings::default();
     };
     if at.value == API_ENTRY_POINT && !spots.contains_key(API_ENTRY_POINT) {
-        return MetricsSettings { listen: instance.settings.api.listen };
+        return MetricsSettings {
+            listen: instance.settings.api.listen,
+            ..MetricsSettings::default()
+        };
     }
     match instance.entry_points.remove(&at.value) {
         Some(entry_point) if entry_point.protocol == Protocol::Tcp => {
             instance.taken.insert(at.value.clone(), "metrics");
-            MetricsSettings { listen: Some(listen(&entry_point)) }
+            MetricsSettings { listen: Some(listen(&entry_point)), ..MetricsSettings::default() }
         }
         Some(_) => {
             faults.push(at.spot.fault(format!("entry point {:?} is UDP", at.value)));
             MetricsSettings::default()
         }
         None if instance.taken.contains_key(&at.value) => {
-            MetricsSettings { listen: instance.settings.api.listen }
+            MetricsSettings { listen: instance.settings.api.listen, ..MetricsSettings::default() }
         }
         None if instance.unknown || instance.faulty.contains(&at.value) => {
             MetricsSettings::default()

@@ -77,8 +77,9 @@ impl Case {
             priority: 0,
             middlewares: Vec::new(),
             tls: None,
+            observability: Default::default(),
         };
-        self.snapshot.routers.insert(router.id.clone(), router);
+        Arc::make_mut(&mut self.snapshot.routers).insert(router.id.clone(), router);
     }
 
     pub(super) fn edit(&mut self, name: &str, edit: impl FnOnce(&mut Service)) {

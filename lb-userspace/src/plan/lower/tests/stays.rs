@@ -79,7 +79,7 @@ fn vips_keep_their_ids() {
     case.step();
     case.route("alt", "198.51.100.0:80", "web");
     assert_eq!(vips(&case.step()), ["198.51.100.1:80", "198.51.100.0:80"]);
-    case.snapshot.routers.remove(&Case::id("web"));
+    Arc::make_mut(&mut case.snapshot.routers).remove(&Case::id("web"));
     assert_eq!(case.lower().view.vips.keys().copied().collect::<Vec<_>>(), [1]);
 }
 
@@ -145,7 +145,7 @@ proptest! {
                 }
             });
             case.route("web", "198.51.100.1:80", "web");
-            case.snapshot.routers.remove(&Case::id("alt"));
+            Arc::make_mut(&mut case.snapshot.routers).remove(&Case::id("alt"));
             if second {
                 case.route("alt", "198.51.100.2:80", "web");
             }

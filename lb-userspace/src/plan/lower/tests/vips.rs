@@ -59,7 +59,7 @@ fn an_empty_service_drops_where_asked_to() {
 #[test]
 fn routers_of_the_proxy_are_not_the_kernels() {
     let mut case = Case::web(&[A]);
-    case.snapshot.routers.get_mut(&Case::id("web")).unwrap().path = Path::Proxy;
+    Arc::make_mut(&mut case.snapshot.routers).get_mut(&Case::id("web")).unwrap().path = Path::Proxy;
     let view = case.lower().view;
     assert!(view.vips.is_empty() && view.backends.is_empty());
 }
