@@ -10,7 +10,6 @@ mod host;
 pub(crate) mod names;
 mod raw;
 pub(crate) mod resolve;
-mod rule;
 pub(crate) mod syntax;
 mod toml;
 pub(crate) mod tree;

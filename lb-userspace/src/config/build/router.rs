@@ -4,10 +4,10 @@ use crate::{
     config::{
         decode::{At, Field, Spot},
         raw,
-        rule::{self, Rule},
         values::Whole,
     },
-    model::{Fault, Id, PathChoice, Protocol, RouterConfig},
+    model::{Fault, Id, PathChoice, Protocol, RouterConfig, Rule},
+    rule::Syntax,
 };
 
 /// A router whose references are not resolved yet.
@@ -42,9 +42,9 @@ pub(super) fn tcp(
     }
     .build(faults)?;
     if let Some(at) = router.rule.at() {
-        match rule::parse(&at.value) {
-            Ok(Rule::CatchAll) => {}
-            Ok(Rule::Proxy(what)) => draft.off.push(at.spot.fault(format!("{what} {LATER}"))),
+        match Rule::parse(&at.value, Protocol::Tcp, Syntax::Auto) {
+            Ok(rule) if rule.is_catch_all() => {}
+            Ok(rule) => draft.off.push(at.spot.fault(format!("the rule {} {LATER}", rule.text()))),
             Err(error) => {
                 draft.off.push(Fault { hint: error.hint, ..at.spot.fault(error.message) });
             }

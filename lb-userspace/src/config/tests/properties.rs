@@ -5,7 +5,7 @@ use std::time::Duration;
 use proptest::prelude::*;
 
 use super::load;
-use crate::config::{duration, names, rule, tree::quoted};
+use crate::config::{duration, names, tree::quoted};
 
 /// Pieces of configuration, so that arbitrary texts get beyond the parser's first line.
 fn pieces() -> impl Strategy<Value = String> {
@@ -70,17 +70,6 @@ proptest! {
     fn durations_as_rust_shows_them_are_read_back(nanos in 0_u64..u64::MAX / 2) {
         let duration = Duration::from_nanos(nanos);
         prop_assert_eq!(duration::parse(&format!("{duration:?}")), Ok(duration));
-    }
-
-    #[test]
-    fn no_rule_panics(text in "[ !&|(),`\"*a-zA-Z]{0,40}") {
-        let _outcome = rule::parse(&text);
-    }
-
-    #[test]
-    fn a_rule_that_takes_all_does_so_however_bracketed(depth in 0_usize..30, spaces in " {0,3}") {
-        let rule = format!("{}{spaces}HostSNI(`*`){}", "(".repeat(depth), ")".repeat(depth));
-        prop_assert_eq!(rule::parse(&rule), Ok(rule::Rule::CatchAll));
     }
 
     #[test]
