@@ -83,12 +83,12 @@ impl Decode for PortRange {
     }
 }
 
-fn expected(what: &str, text: &str) -> String {
+pub(super) fn expected(what: &str, text: &str) -> String {
     format!("expected {what}, found {}", quoted(text))
 }
 
 /// `None`: not an address at all.
-type Why = Option<String>;
+pub(super) type Why = Option<String>;
 
 fn entry(text: &str) -> Result<EntryAddress, Why> {
     let (address, protocol) = match text.rsplit_once('/') {
@@ -146,6 +146,12 @@ fn server(text: &str) -> Result<ServerAddress, Why> {
             format!("a TCP or UDP server has an address `host:port`, not a URL ({scheme}://)");
         return Err(Some(message));
     }
+    let (host, port) = host_and_port(text)?;
+    Ok(ServerAddress { host, port })
+}
+
+/// Of a server.
+pub(super) fn host_and_port(text: &str) -> Result<(String, u16), Why> {
     let (host, port) = split(text)?;
     let port = port_number(port)?;
     if host.is_empty() {
@@ -156,12 +162,12 @@ fn server(text: &str) -> Result<ServerAddress, Why> {
         if ip.is_unspecified() || ip.is_multicast() {
             return Err(Some(format!("{ip} is no address of a server")));
         }
-        return Ok(ServerAddress { host: ip.to_string(), port });
+        return Ok((ip.to_string(), port));
     }
     if !is_host_name(host) {
         return Err(Some(format!("{} is neither an IP address nor a host name", quoted(host))));
     }
-    Ok(ServerAddress { host: host.to_owned(), port })
+    Ok((host.to_owned(), port))
 }
 
 fn listen(text: &str) -> Result<ListenAddress, Why> {

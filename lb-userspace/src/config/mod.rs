@@ -13,6 +13,7 @@ pub(crate) mod resolve;
 pub(crate) mod syntax;
 mod toml;
 pub(crate) mod tree;
+mod url;
 pub(crate) mod values;
 mod yaml;
 

@@ -1,6 +1,8 @@
 //! Scalars of the configuration and how each is read.
 
-use std::{net::IpAddr, time::Duration};
+use std::{net::IpAddr, path::Path, time::Duration};
+
+use ipnet::IpNet;
 
 use super::{
     decode::{Cx, Decode},
@@ -8,6 +10,7 @@ use super::{
     names::{nearest, one_of},
     tree::{Node, Value, quoted},
 };
+use crate::model::Pem;
 
 impl Decode for String {
     fn decode(node: &Node, cx: &mut Cx) -> Option<Self> {
@@ -88,6 +91,156 @@ impl Decode for IpAddr {
                 None
             }
         }
+    }
+}
+
+impl Decode for IpNet {
+    /// `10.0.0.0/8`, or one address.
+    fn decode(node: &Node, cx: &mut Cx) -> Option<Self> {
+        const WHAT: &str = "an address or a range such as \"10.0.0.0/8\"";
+        let text = text(node, WHAT, cx)?;
+        let net = text.parse().ok().or_else(|| text.parse().ok().map(|ip: IpAddr| ip.into()));
+        if net.is_none() {
+            cx.expected(node, WHAT);
+        }
+        net
+    }
+}
+
+/// An object that `true` stands for with its defaults, and `false` for its absence.
+#[derive(Clone, Debug)]
+pub(crate) enum Toggle<T> {
+    Off,
+    On(T),
+}
+
+impl<T> Toggle<T> {
+    /// The object, where it isn't switched off.
+    pub(crate) fn on(&self) -> Option<&T> {
+        match self {
+            Self::Off => None,
+            Self::On(object) => Some(object),
+        }
+    }
+}
+
+impl<T: Decode + Default> Decode for Toggle<T> {
+    fn decode(node: &Node, cx: &mut Cx) -> Option<Self> {
+        let is = |word: &str| match &node.value {
+            Value::Bool(b) => b.to_string() == word,
+            Value::Text(text) => text.eq_ignore_ascii_case(word),
+            _ => false,
+        };
+        match () {
+            () if is("true") => Some(Self::On(T::default())),
+            () if is("false") => Some(Self::Off),
+            () => T::decode(node, cx).map(Self::On),
+        }
+    }
+}
+
+/// A PEM text, or the path of its file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct PemText(String);
+
+impl PemText {
+    /// For the model; a relative path starts at `folder`.
+    pub(crate) fn pem(&self, folder: &Path) -> Pem {
+        match self.0.trim_start().starts_with("-----BEGIN") {
+            true => Pem::Text(self.0.as_str().into()),
+            false => Pem::File(folder.join(&self.0)),
+        }
+    }
+}
+
+impl Decode for PemText {
+    fn decode(node: &Node, cx: &mut Cx) -> Option<Self> {
+        const WHAT: &str = "a file's path or a PEM text";
+        let text = text(node, WHAT, cx)?;
+        if text.is_empty() {
+            cx.expected(node, WHAT);
+            return None;
+        }
+        Some(Self(text.to_owned()))
+    }
+}
+
+/// `responseForwarding.flushInterval`; a negative one flushes at once, as 0 does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct FlushInterval(pub(crate) Duration);
+
+impl Decode for FlushInterval {
+    fn decode(node: &Node, cx: &mut Cx) -> Option<Self> {
+        let is_negative = match &node.value {
+            Value::Int(n) => *n < 0,
+            Value::Text(text) => text.strip_prefix('-').is_some_and(|t| duration::parse(t).is_ok()),
+            _ => false,
+        };
+        match is_negative {
+            true => Some(Self(Duration::ZERO)),
+            false => Duration::decode(node, cx).map(Self),
+        }
+    }
+}
+
+/// A duration; a bare number counts milliseconds, as Traefik has it in a few places.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Milliseconds(pub(crate) Duration);
+
+impl Decode for Milliseconds {
+    fn decode(node: &Node, cx: &mut Cx) -> Option<Self> {
+        let number = match &node.value {
+            Value::Int(n) => u64::try_from(*n).ok(),
+            Value::Text(text) => text.parse().ok(),
+            _ => None,
+        };
+        match number {
+            Some(n) => Some(Self(Duration::from_millis(n))),
+            None => Duration::decode(node, cx).map(Self),
+        }
+    }
+}
+
+/// `404` or `500-599`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct StatusRange(pub(crate) u16, pub(crate) u16);
+
+impl Decode for StatusRange {
+    fn decode(node: &Node, cx: &mut Cx) -> Option<Self> {
+        let text = match &node.value {
+            Value::Text(text) => text.clone(),
+            Value::Int(n) => n.to_string(),
+            _ => String::new(),
+        };
+        let (first, last) = text.split_once('-').unwrap_or((&text, &text));
+        let status = |text: &str| text.trim().parse().ok().filter(|n| (100..=599).contains(n));
+        match (status(first), status(last)) {
+            (Some(first), Some(last)) if first <= last => Some(Self(first, last)),
+            _ => {
+                cx.expected(node, "a status such as \"404\" or a range such as \"500-599\"");
+                None
+            }
+        }
+    }
+}
+
+/// A number of seconds above 0, whole or not.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct Seconds(pub(crate) f64);
+
+impl Decode for Seconds {
+    fn decode(node: &Node, cx: &mut Cx) -> Option<Self> {
+        let number = match &node.value {
+            Value::Int(n) => Some(*n as f64),
+            Value::Float(n) => Some(*n),
+            Value::Text(text) => text.parse().ok(),
+            _ => None,
+        };
+        let sound = number.filter(|n| n.is_finite() && *n > 0.0);
+        if sound.is_none() {
+            cx.expected(node, "a number of seconds above 0");
+        }
+        sound.map(Self)
     }
 }
 

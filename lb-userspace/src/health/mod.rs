@@ -40,7 +40,7 @@ pub use resolve::{NameState, NameStates, Names};
 use task::{Plan, Shared, Shown, Task};
 
 use crate::{
-    model::{Backend, BackendId, BackendState, Health, HealthCheck, Id, Service, Snapshot},
+    model::{Backend, BackendId, BackendState, Health, HealthCheck, Id, Scheme, Service, Snapshot},
     reconcile::Event,
 };
 
@@ -212,7 +212,11 @@ fn target(backend: &Backend, check: &HealthCheck) -> Target {
     let mut address = backend.address;
     address.set_port(check.port.unwrap_or(address.port()));
     let host = backend.server.rsplit_once(':').map_or(backend.server.as_str(), |(host, _)| host);
-    Target { address, host: host.trim_start_matches('[').trim_end_matches(']').to_owned() }
+    Target {
+        address,
+        host: host.trim_start_matches('[').trim_end_matches(']').to_owned(),
+        tls: backend.options.scheme == Scheme::Https,
+    }
 }
 
 /// A random wait before the first check, so that `new` of them don't start in one burst.

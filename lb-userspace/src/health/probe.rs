@@ -5,15 +5,15 @@ use std::{fmt, future::Future, io, net::SocketAddr, pin::Pin, time::Duration};
 use super::{http, socket::Ports, tcp, tls::Tls};
 use crate::model::CheckKind;
 
-/// The probe that does what a check asks. One line for each kind.
-pub(crate) fn of(kind: &CheckKind) -> Box<dyn Probe> {
+/// The probe that does what a check asks of `target`. One line for each kind.
+pub(crate) fn of(kind: &CheckKind, target: &Target) -> Box<dyn Probe> {
     match kind {
         CheckKind::Tcp => Box::new(tcp::Tcp),
         CheckKind::Http { method, path, tls, hostname, headers, status, follow_redirects } => {
             Box::new(http::Http {
                 method: method.clone(),
                 path: path.clone(),
-                tls: *tls,
+                tls: tls.unwrap_or(target.tls),
                 hostname: hostname.clone(),
                 headers: headers.clone(),
                 status: *status,
@@ -39,6 +39,8 @@ pub(crate) struct Target {
     pub(crate) address: SocketAddr,
     /// The server's host as configured: an IP address or a name.
     pub(crate) host: String,
+    /// Whether the server's own URL says `https`.
+    pub(crate) tls: bool,
 }
 
 /// What checks take from this host.

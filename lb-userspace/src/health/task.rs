@@ -34,7 +34,7 @@ pub(crate) struct Plan {
 
 impl Plan {
     pub(crate) fn new(check: HealthCheck, target: Target) -> Self {
-        let probe = probe::of(&check.kind);
+        let probe = probe::of(&check.kind, &target);
         Self { check, target, probe }
     }
 }
@@ -113,7 +113,6 @@ impl Task {
         while self.pause(next).await.is_continue() {
             let plan = Arc::clone(&self.plan.borrow());
             let started = Instant::now();
-            next = started + jittered(plan.check.interval);
             let mut changes = self.plan.clone();
             let result = tokio::select! {
                 result = checked(&plan, &self.shared) => result,
@@ -123,6 +122,15 @@ impl Task {
             if self.conclude(result).await.is_break() {
                 return;
             }
+            next = started + jittered(self.interval(&plan.check));
+        }
+    }
+
+    /// How long until the next check, by the verdict so far.
+    fn interval(&self, check: &HealthCheck) -> Duration {
+        match self.health.state {
+            BackendState::Down => check.unhealthy_interval.unwrap_or(check.interval),
+            _ => check.interval,
         }
     }
 

@@ -18,6 +18,8 @@ pub struct AccessLog {
     pub retry_attempts: bool,
     /// `filters.minDuration`: logged from this duration on; 0 for no bound.
     pub min_duration: Duration,
+    /// `addInternals`: whether requests to lb's own services are logged. Default false.
+    pub internals: bool,
     /// `fields`: `false` leaves it out. By name, case as configured.
     pub fields: Chosen<bool>,
     /// `fields.headers`, by name in lower case.
@@ -33,6 +35,7 @@ impl Default for AccessLog {
             status_codes: Vec::new(),
             retry_attempts: false,
             min_duration: Duration::ZERO,
+            internals: false,
             fields: Chosen { default: true, names: BTreeMap::new() },
             headers: Chosen { default: HeaderMode::Drop, names: BTreeMap::new() },
         }

@@ -85,6 +85,18 @@ pub struct PassiveCheck {
     pub max_ejected_percent: u8,
 }
 
+impl Default for PassiveCheck {
+    fn default() -> Self {
+        Self {
+            window: Duration::from_secs(10),
+            max_failed: 5,
+            ejection: Duration::from_secs(10),
+            max_latency: None,
+            max_ejected_percent: 50,
+        }
+    }
+}
+
 /// The protocol spoken to a server.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Scheme {

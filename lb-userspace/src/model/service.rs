@@ -263,8 +263,8 @@ pub enum CheckKind {
         method: String,
         /// With query, beginning with `/`.
         path: String,
-        /// `https` rather than `http`.
-        tls: bool,
+        /// `https` rather than `http`; as the server has it when `None`.
+        tls: Option<bool>,
         /// `Host` header and SNI, where not the server's host.
         hostname: Option<String>,
         /// Sent along, in their order.

@@ -46,8 +46,6 @@ pub struct RouterConfig {
     pub observability: Observability,
     /// `datapath`.
     pub datapath: PathChoice,
-    /// Why it can only be served by the proxy, if so: `a TLS section`, `a middleware`.
-    pub needs_proxy: Option<String>,
     /// Where it stands, for faults found when merging.
     pub place: Place,
 }

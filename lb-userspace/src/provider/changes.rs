@@ -115,7 +115,6 @@ fn router(old: &RouterConfig, new: &RouterConfig) -> Option<String> {
         format!("priority {} → {}", old.priority, new.priority)
     });
     words.add_if(old.datapath != new.datapath, || "datapath changed".to_owned());
-    words.add_if(old.needs_proxy != new.needs_proxy, || "needs changed".to_owned());
     words.done()
 }
 

@@ -109,11 +109,11 @@ fn blame(refusal: &Refusal, keys: &[Key], set: &Set, good: &Set) -> Key {
     }
     let other = match &refusal.cause {
         Cause::Twice(first) => Some(keys[*first].clone()),
-        Cause::NoEntryPoint => keys.first().cloned(),
-        Cause::NoService(id) => good
-            .iter()
-            .find(|(_, good)| good.document.services.iter().any(|at| at.value.id == *id))
-            .map(|(key, _)| key.clone()),
+        Cause::NotInMain => keys.first().cloned(),
+        Cause::Cycle => None,
+        Cause::Missing(kind, id) => {
+            good.iter().find(|(_, good)| good.document.has(*kind, id)).map(|(key, _)| key.clone())
+        }
     };
     other.filter(has_changed).unwrap_or(stands)
 }

@@ -3,8 +3,12 @@
 //! Synchronous and without I/O; the daemon's loop feeds it from a channel and
 //! publishes what it returns.
 
+mod claims;
 mod event;
+mod known;
 mod member;
+mod others;
+mod path;
 mod roster;
 mod routers;
 #[cfg(test)]
@@ -17,6 +21,7 @@ use std::{
 };
 
 pub use event::{Adopted, Event};
+pub(crate) use routers::judge;
 
 use crate::model::{Dynamic, EntryPoint, Fault, Id, Service, Settings, Snapshot};
 use roster::Roster;
@@ -109,18 +114,21 @@ impl Reconciler {
         let moved = self.roster.refresh(&mut next.services, now);
         if self.restructure {
             self.restructure = false;
-            let known = self.roster.configured();
-            let routers = routers::merge(&self.providers, entry_points, &known, &mut faults);
+            let routers = routers::merge(&self.providers, entry_points, &mut faults);
             next.routers = match routers == *self.snapshot.routers {
                 true => Arc::clone(&self.snapshot.routers),
                 false => Arc::new(routers),
             };
             faults.extend(self.roster.unresolved());
             next.entry_points = entry_points.clone();
+            others::merge(&self.providers, &self.snapshot, &mut next, &mut faults);
             next.faults = faults;
         } else if moved {
             next.entry_points = self.snapshot.entry_points.clone();
             next.routers = Arc::clone(&self.snapshot.routers);
+            next.middlewares = self.snapshot.middlewares.clone();
+            next.transports = self.snapshot.transports.clone();
+            next.tls = self.snapshot.tls.clone();
             next.faults = self.snapshot.faults.clone();
         } else {
             return None;
@@ -130,6 +138,9 @@ impl Reconciler {
             && next.settings == self.snapshot.settings
             && next.entry_points == self.snapshot.entry_points
             && next.routers == self.snapshot.routers
+            && next.middlewares == self.snapshot.middlewares
+            && next.transports == self.snapshot.transports
+            && next.tls == self.snapshot.tls
             && next.faults == self.snapshot.faults;
         (!same).then_some(next)
     }

@@ -158,11 +158,6 @@ impl Roster {
         changed
     }
 
-    /// What routers may name.
-    pub(super) fn configured(&self) -> BTreeSet<&Id> {
-        self.services.iter().filter(|(_, entry)| entry.present).map(|(id, _)| id).collect()
-    }
-
     /// Host names without an address so far.
     pub(super) fn unresolved(&self) -> Vec<Fault> {
         let services = self.services.values().filter(|entry| entry.present);

@@ -1,23 +1,50 @@
-//! Routers: who forwards, which service, and who has which entry point.
+//! Routers: what they name, who forwards, and who has which entry point.
 
-use std::{
-    cmp::Reverse,
-    collections::{BTreeMap, BTreeSet},
+use std::collections::BTreeMap;
+
+use super::{
+    claims::{Candidate, claim},
+    duplicate,
+    known::{Known, Lack},
+    path,
 };
-
-use super::duplicate;
 use crate::{
     config::names::nearest,
-    model::{Dynamic, EntryPoint, Fault, Id, Path, PathChoice, Router, RouterConfig},
+    model::{Dynamic, EntryPoint, Fault, Id, Path, Protocol, Router, RouterConfig},
 };
 
 type EntryPoints = BTreeMap<String, EntryPoint>;
 
-/// The routers of all providers. Those that are off or wait are left out, each with a fault.
+/// Routers that are in force, and why others aren't.
+#[derive(Debug, Default)]
+pub(crate) struct Judged {
+    pub(crate) routers: BTreeMap<Id, Router>,
+    pub(crate) troubles: Vec<Trouble>,
+}
+
+/// Why a router isn't in force.
+#[derive(Debug)]
+pub(crate) struct Trouble {
+    pub(crate) router: Id,
+    pub(crate) fault: Fault,
+    /// Whether it waits for what another provider may bring.
+    pub(crate) waits: bool,
+}
+
+impl Trouble {
+    pub(super) fn off(fault: Fault, config: &RouterConfig) -> Self {
+        Self { router: config.id.clone(), fault, waits: false }
+    }
+
+    fn waits(fault: Fault, config: &RouterConfig) -> Self {
+        Self { router: config.id.clone(), fault, waits: true }
+    }
+}
+
+/// The routers of all providers, by the name of each.
 pub(super) fn merge(
     providers: &BTreeMap<String, Dynamic>,
     entry_points: &EntryPoints,
-    services: &BTreeSet<&Id>,
     faults: &mut Vec<Fault>,
 ) -> BTreeMap<Id, Router> {
     let mut configs: BTreeMap<&Id, &RouterConfig> = BTreeMap::new();
@@ -30,75 +57,151 @@ pub(super) fn merge(
             }
         }
     }
-    let mut routers = Vec::new();
-    for config in configs.into_values() {
-        match router(config, entry_points, services) {
-            Ok(router) => routers.push((config, router)),
-            Err(fault) => faults.push(fault),
+    let known = Known::of(providers.values());
+    let Judged { routers, troubles } = judged(configs.into_values(), &known, entry_points);
+    faults.extend(troubles.into_iter().map(|trouble| trouble.fault));
+    routers
+}
+
+/// What would be in force of these, each of which has names of its own.
+pub(crate) fn judge(dynamics: &[&Dynamic], entry_points: &EntryPoints) -> Judged {
+    let known = Known::of(dynamics.iter().copied());
+    let configs = dynamics.iter().flat_map(|dynamic| &dynamic.routers);
+    judged(configs, &known, entry_points)
+}
+
+fn judged<'a>(
+    configs: impl Iterator<Item = &'a RouterConfig>,
+    known: &Known<'a>,
+    entry_points: &'a EntryPoints,
+) -> Judged {
+    let mut troubles = Vec::new();
+    let mut candidates = Vec::new();
+    let open = Open::of(entry_points, known);
+    for config in configs {
+        match candidate(config, known, &open) {
+            Ok(candidate) => candidates.push(candidate),
+            Err(trouble) => troubles.push(trouble),
         }
     }
-    claim(routers, faults)
+    Judged { routers: claim(candidates, &mut troubles), troubles }
 }
 
-fn router(
-    config: &RouterConfig,
-    entry_points: &EntryPoints,
-    services: &BTreeSet<&Id>,
-) -> Result<Router, Fault> {
-    let service = service(config, services)?;
-    let points = points(config, entry_points)?;
-    let why = kernel(config, &points)?;
-    let names = points.iter().map(|point| point.name.clone()).collect();
-    Ok(Router {
-        id: config.id.clone(),
-        entry_points: names,
+/// Entry points, and why HTTP is closed at some of them.
+struct Open<'a> {
+    all: &'a EntryPoints,
+    closed: BTreeMap<&'a str, Lack>,
+}
+
+impl<'a> Open<'a> {
+    fn of(all: &'a EntryPoints, known: &Known<'_>) -> Self {
+        let lack = |point: &EntryPoint| {
+            let names = point.options.middlewares.iter();
+            let ids = names.map(|name| Id::refer(Protocol::Http, name, crate::config::PROVIDER));
+            ids.into_iter().find_map(|id| known.lack_of_middleware(&id))
+        };
+        let closed = all.values().filter_map(|point| Some((point.name.as_str(), lack(point)?)));
+        Self { all, closed: closed.collect() }
+    }
+}
+
+fn candidate<'a>(
+    config: &'a RouterConfig,
+    known: &Known<'a>,
+    open: &Open<'a>,
+) -> Result<Candidate<'a>, Trouble> {
+    let RouterConfig { id, .. } = config;
+    let waits = |part: &str, Lack { message, hint }| {
+        Trouble::waits(Fault { hint, ..fault(config, part, message) }, config)
+    };
+    let service = Id::refer(id.protocol, &config.service, &id.provider);
+    if let Some(lack) = known.lack_of_service(&service) {
+        return Err(waits(".service", lack));
+    }
+    let refer = |name: &String| Id::refer(id.protocol, name, &id.provider);
+    let middlewares: Vec<Id> = config.middlewares.iter().map(refer).collect();
+    if let Some(lack) = middlewares.iter().find_map(|one| known.lack_of_middleware(one)) {
+        return Err(waits(".middlewares", lack));
+    }
+    let points = points(config, open)?;
+    let (path, why) = path::choose(config, &points, known.service(&service))
+        .map_err(|message| Trouble::off(fault(config, ".datapath", message), config))?;
+    let router = Router {
+        id: id.clone(),
+        entry_points: points.iter().map(|point| point.name.clone()).collect(),
         service,
-        path: Path::Kernel,
+        path,
         why,
         rule: config.rule.clone(),
-        priority: config.priority,
-        middlewares: Vec::new(),
+        priority: priority(config, path),
+        middlewares,
         tls: config.tls.clone(),
         observability: config.observability,
-    })
+    };
+    Ok(Candidate { config, points, router })
 }
 
-/// The service that a router names.
-fn service(config: &RouterConfig, services: &BTreeSet<&Id>) -> Result<Id, Fault> {
-    let RouterConfig { id, service, .. } = config;
-    let (name, provider) = service.rsplit_once('@').unwrap_or((service, &id.provider));
-    let wanted = Id::new(id.protocol, name, provider);
-    if services.contains(&wanted) {
-        return Ok(wanted);
+/// The length of the rule, where none is given; of a TCP router that takes all, the lowest.
+fn priority(config: &RouterConfig, path: Path) -> i64 {
+    match &config.rule {
+        _ if config.priority != 0 || path == Path::Kernel => config.priority,
+        Some(rule) => i64::try_from(rule.text().len()).unwrap_or(i64::MAX),
+        None => -1,
     }
-    let of_provider =
-        services.iter().filter(|s| s.protocol == id.protocol && s.provider == provider);
-    let message = format!("waits: provider {provider:?} has no {} service {name:?}", id.protocol);
-    let hint = nearest(name, of_provider.map(|service| service.name.as_str()));
-    Err(Fault { hint, ..fault(config, ".service", message) })
 }
 
 /// The entry points that a router names, or all of its protocol.
-fn points<'a>(
+fn points<'a>(config: &RouterConfig, open: &Open<'a>) -> Result<Vec<&'a EntryPoint>, Trouble> {
+    let mut points = match config.entry_points.is_empty() {
+        true => every(config, open.all)?,
+        false => named(config, open.all)?,
+    };
+    if config.id.protocol == Protocol::Http && !open.closed.is_empty() {
+        let is_closed = |point: &&EntryPoint| open.closed.contains_key(point.name.as_str());
+        let first = points.iter().copied().find(is_closed);
+        points.retain(|point| !is_closed(point));
+        if let Some(EntryPoint { name, .. }) = first.filter(|_| points.is_empty()) {
+            let why = &open.closed[name.as_str()].message;
+            let message = format!("entry point {name:?} has a middleware that isn't there: {why}");
+            return Err(Trouble::waits(fault(config, ".entryPoints", message), config));
+        }
+    }
+    Ok(points)
+}
+
+fn every<'a>(
     config: &RouterConfig,
     entry_points: &'a EntryPoints,
-) -> Result<Vec<&'a EntryPoint>, Fault> {
-    let protocol = config.id.protocol;
-    let fault = |message: String| fault(config, ".entryPoints", message);
-    if config.entry_points.is_empty() {
-        let all: Vec<_> = entry_points.values().filter(|p| p.protocol == protocol).collect();
-        let none = || fault(format!("there is no {protocol} entry point to take from"));
-        return if all.is_empty() { Err(none()) } else { Ok(all) };
+) -> Result<Vec<&'a EntryPoint>, Trouble> {
+    let transport = config.id.protocol.transport();
+    let all = || entry_points.values().filter(|point| point.protocol == transport);
+    let default: Vec<_> = all().filter(|point| point.options.as_default).collect();
+    let all: Vec<_> = if default.is_empty() { all().collect() } else { default };
+    if all.is_empty() {
+        let message = format!("there is no {transport} entry point to take from");
+        return Err(Trouble::off(fault(config, ".entryPoints", message), config));
     }
+    Ok(all)
+}
+
+fn named<'a>(
+    config: &RouterConfig,
+    entry_points: &'a EntryPoints,
+) -> Result<Vec<&'a EntryPoint>, Trouble> {
+    let protocol = config.id.protocol;
+    let off = |message: String, hint| {
+        Trouble::off(Fault { hint, ..fault(config, ".entryPoints", message) }, config)
+    };
     let mut points: Vec<&EntryPoint> = Vec::new();
     for name in &config.entry_points {
         let point = entry_points.get(name).ok_or_else(|| {
             let hint = nearest(name, entry_points.keys().map(String::as_str));
-            Fault { hint, ..fault(format!("no entry point {name:?}")) }
+            off(format!("no entry point {name:?}"), hint)
         })?;
-        if point.protocol != protocol {
+        if point.protocol != protocol.transport() {
             let other = point.protocol;
-            return Err(fault(format!("entry point {name:?} is {other}, the router {protocol}")));
+            let message = format!("entry point {name:?} is {other}, the router {protocol}");
+            return Err(off(message, None));
         }
         if !points.iter().any(|other| other.name == *name) {
             points.push(point);
@@ -107,87 +210,7 @@ fn points<'a>(
     Ok(points)
 }
 
-/// Why the kernel forwards it, or what stands in the way.
-fn kernel(config: &RouterConfig, points: &[&EntryPoint]) -> Result<String, Fault> {
-    let proxy = "needs the proxy, which lb doesn't have yet";
-    if let Some(what) = &config.needs_proxy {
-        let message = match config.datapath {
-            PathChoice::Kernel => format!("the kernel can't serve it: it has {what}"),
-            _ => format!("{what} {proxy}"),
-        };
-        return Err(fault(config, "", message));
-    }
-    if config.datapath == PathChoice::Proxy {
-        return Err(fault(config, ".datapath", format!("`datapath: proxy` {proxy}")));
-    }
-    let obstacle = points.iter().find_map(|point| obstacle(point, config.datapath));
-    match (obstacle, config.datapath) {
-        (Some(what), PathChoice::Kernel) => {
-            Err(fault(config, ".datapath", format!("the kernel can't serve it: {what}")))
-        }
-        (Some(what), _) => {
-            let remedy = "give the entry point an address of the network";
-            Err(fault(config, ".entryPoints", format!("{what}, and so {proxy}; {remedy}")))
-        }
-        (None, PathChoice::Kernel) => Ok("datapath: kernel".to_owned()),
-        (None, _) => Ok("needs nothing from userspace".to_owned()),
-    }
-}
-
-/// What keeps the kernel from serving an entry point.
-fn obstacle(point: &EntryPoint, choice: PathChoice) -> Option<String> {
-    let EntryPoint { name, port, .. } = point;
-    match point.ip {
-        None if choice == PathChoice::Kernel => None,
-        None => Some(format!(
-            "entry point {name:?} (\":{port}\") has no address of its own (`datapath: kernel` takes \
-             every address of the interfaces)"
-        )),
-        Some(ip) if ip.is_loopback() => {
-            Some(format!("entry point {name:?} is on loopback ({ip}), where no packet comes in"))
-        }
-        Some(ip) if ip.is_multicast() => {
-            Some(format!("entry point {name:?} has a multicast address ({ip})"))
-        }
-        Some(_) => None,
-    }
-}
-
-/// Gives each entry point to one router: that of the highest priority, the first by name
-/// among equals.
-fn claim(
-    mut routers: Vec<(&RouterConfig, Router)>,
-    faults: &mut Vec<Fault>,
-) -> BTreeMap<Id, Router> {
-    routers.sort_by_key(|(config, _)| (Reverse(config.priority), &config.id));
-    let mut holders: BTreeMap<String, &RouterConfig> = BTreeMap::new();
-    let mut out = BTreeMap::new();
-    for (config, mut router) in routers {
-        let held = router.entry_points.iter().find_map(|name| Some((name, *holders.get(name)?)));
-        let equal = held.filter(|(_, holder)| holder.priority == config.priority);
-        if let Some((name, holder)) = equal {
-            faults.push(fault(
-                config,
-                ".entryPoints",
-                format!(
-                    "router {} has entry point {name:?} already, with the same priority; give one of \
-                     them a higher `priority` or another entry point",
-                    holder.id
-                ),
-            ));
-            continue;
-        }
-        if let Some((name, holder)) = held {
-            router.why = format!("{}; {} has {name} by its priority", router.why, holder.id);
-        }
-        router.entry_points.retain(|name| !holders.contains_key(name));
-        holders.extend(router.entry_points.iter().map(|name| (name.clone(), config)));
-        out.insert(router.id.clone(), router);
-    }
-    out
-}
-
-fn fault(config: &RouterConfig, part: &str, message: String) -> Fault {
+pub(super) fn fault(config: &RouterConfig, part: &str, message: String) -> Fault {
     Fault {
         place: config.place.clone(),
         path: format!("{}.routers.{}{part}", config.id.protocol, config.id.name),

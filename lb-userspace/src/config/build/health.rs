@@ -28,14 +28,17 @@ pub(super) fn build(
         let message = "a UDP server answers no check of its own port: give `port` (TCP or, with `path`, HTTP) or a `mode`";
         faults.push(raw.spot.fault(message));
     }
-    let kind = match (check.mode.get(), check.path.is_absent()) {
-        (Some(Mode::Http), _) | (None, false) => http(check, faults),
-        (Some(Mode::Tcp), _) | (None, true) => {
+    let is_http = protocol == Protocol::Http || !check.path.is_absent();
+    let kind = match check.mode.get() {
+        Some(Mode::Http) => http(check, faults),
+        None if is_http => http(check, faults),
+        Some(Mode::Tcp) | None => {
             only_http(check, faults);
             CheckKind::Tcp
         }
     };
-    for at in [&check.interval, &check.timeout].into_iter().filter_map(Field::at) {
+    let times = [&check.interval, &check.unhealthy_interval, &check.timeout];
+    for at in times.into_iter().filter_map(Field::at) {
         if at.value < SHORTEST {
             faults.push(at.spot.fault("expected at least \"10ms\""));
         }
@@ -43,7 +46,7 @@ pub(super) fn build(
     Some(HealthCheck {
         kind,
         interval: check.interval.or(INTERVAL),
-        unhealthy_interval: None,
+        unhealthy_interval: check.unhealthy_interval.get().copied(),
         timeout: check.timeout.or(TIMEOUT),
         rise: check.rise.get().map_or(TIMES, |n| n.u32()),
         fall: check.fall.get().map_or(TIMES, |n| n.u32()),
@@ -86,7 +89,7 @@ fn http(check: &raw::HealthCheck, faults: &mut Vec<Fault>) -> CheckKind {
     CheckKind::Http {
         method: method.unwrap_or_else(|| "GET".to_owned()),
         path: path.unwrap_or_else(|| "/".to_owned()),
-        tls: check.scheme.get() == Some(&Scheme::Https),
+        tls: check.scheme.get().map(|scheme| *scheme == Scheme::Https),
         hostname,
         headers: headers(check, faults),
         status: check.status.get().map(|status| status.u16()),
@@ -115,7 +118,7 @@ fn is_path(text: &str) -> bool {
 }
 
 /// RFC 9110 §5.6.2.
-fn is_token(text: &str) -> bool {
+pub(super) fn is_token(text: &str) -> bool {
     let special = |b: u8| b"!#$%&'*+-.^_`|~".contains(&b);
     !text.is_empty() && text.bytes().all(|b| b.is_ascii_alphanumeric() || special(b))
 }

@@ -1,10 +1,17 @@
 //! From raw to validated: defaults are filled in and what contradicts itself is found. What one
 //! file can't know (objects of other files) is left to [`super::resolve`].
 
+mod access_log;
+mod composed;
+mod entry;
 mod health;
+mod http;
+mod l4;
+mod reference;
 mod router;
-mod service;
 mod settings;
+mod tls;
+mod transport;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -12,31 +19,70 @@ use std::{
     sync::Arc,
 };
 
+pub(crate) use reference::{Kind, Reference};
 pub(crate) use router::RouterDraft;
 pub(crate) use settings::Instance;
+pub(crate) use tls::TlsDraft;
 
 use super::{
     HostPorts,
     decode::{At, ByName, Cx, Decode, Field, Spot},
     raw, syntax,
 };
-use crate::model::{Fault, Id, Protocol, Service};
+use crate::{
+    middleware::{self, Settings},
+    model::{Fault, Id, Protocol, Service, Transport},
+};
 
 /// One file, as far as it could be read.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Document {
     /// The static part, of a main file.
     pub(crate) instance: Option<Instance>,
-    /// In the order of the file.
+    /// In the order of the file, as all that follows.
     pub(crate) routers: Vec<RouterDraft>,
-    /// In the order of the file.
-    pub(crate) services: Vec<At<Service>>,
-    /// Services whose fault is reported already: references to them are not at fault.
-    pub(crate) faulty: BTreeSet<Id>,
-    /// Whether services may be missing here because something couldn't be read at all.
+    pub(crate) services: Vec<ServiceDraft>,
+    pub(crate) middlewares: Vec<MiddlewareDraft>,
+    pub(crate) transports: Vec<At<Transport>>,
+    pub(crate) tls: TlsDraft,
+    /// Objects whose fault is reported already: references to them are not at fault.
+    pub(crate) faulty: BTreeSet<(Kind, Id)>,
+    /// Whether objects may be missing here because something couldn't be read at all.
     pub(crate) unknown: bool,
     /// Worth knowing, nothing refused.
     pub(crate) warnings: Vec<Fault>,
+}
+
+impl Document {
+    /// Whether it has this object.
+    pub(crate) fn has(&self, kind: Kind, id: &Id) -> bool {
+        match kind {
+            Kind::Router => self.routers.iter().any(|draft| draft.config.id == *id),
+            Kind::Service => self.services.iter().any(|draft| draft.service.id == *id),
+            Kind::Middleware => self.middlewares.iter().any(|draft| draft.id == *id),
+            Kind::Transport => self.transports.iter().any(|at| at.value.id == *id),
+            Kind::TlsOptions => self.tls.options.iter().any(|(name, _)| *name == id.name),
+        }
+    }
+}
+
+/// A service whose references are not resolved yet.
+#[derive(Clone, Debug)]
+pub(crate) struct ServiceDraft {
+    pub(crate) service: Service,
+    pub(crate) spot: Spot,
+    /// Parts of a composed one; the servers transport.
+    pub(crate) references: Vec<Reference>,
+}
+
+/// A middleware whose references are not resolved yet.
+#[derive(Clone, Debug)]
+pub(crate) struct MiddlewareDraft {
+    pub(crate) id: Id,
+    pub(crate) spot: Spot,
+    /// Or why it doesn't build.
+    pub(crate) settings: Result<Arc<Settings>, Vec<Fault>>,
+    pub(crate) references: Vec<Reference>,
 }
 
 /// A file and the faults for which it is refused whole, if any.
@@ -50,28 +96,29 @@ pub(crate) struct Parsed {
 pub(crate) fn main_file(file: &Path, bytes: &[u8], provider: &str, host: &HostPorts) -> Parsed {
     let (main, mut faults) = decode::<raw::Main>(file, bytes);
     let origin = Spot { file: name(file), ..Spot::default() };
-    let (instance, mut document) = match main {
-        Some(main) => {
-            let instance = settings::build(&main, file, &origin, host, &mut faults);
-            (instance, dynamic(main.tcp, main.udp, provider, &mut faults))
-        }
-        None => {
-            let instance = Instance { unknown: true, ..Instance::default() };
-            (instance, Document { unknown: true, ..Document::default() })
-        }
+    let Some(main) = main else {
+        let instance = Some(Instance { unknown: true, ..Instance::default() });
+        return Parsed {
+            document: Document { instance, unknown: true, ..Document::default() },
+            faults,
+        };
     };
-    document.instance = Some(instance);
-    Parsed { document, faults }
+    let instance = settings::build(&main, file, &origin, provider, host, &mut faults);
+    let mut builder = Builder::new(file, provider, faults);
+    builder.dynamic(main.http, main.tcp, main.udp, main.tls);
+    builder.document.instance = Some(instance);
+    Parsed { document: builder.document, faults: builder.faults }
 }
 
 /// Reads the bytes of a file under `providers.file`.
 pub(crate) fn provider_file(file: &Path, bytes: &[u8], provider: &str) -> Parsed {
-    let (raw, mut faults) = decode::<raw::Dynamic>(file, bytes);
-    let document = match raw {
-        Some(raw) => dynamic(raw.tcp, raw.udp, provider, &mut faults),
-        None => Document { unknown: true, ..Document::default() },
+    let (raw, faults) = decode::<raw::Dynamic>(file, bytes);
+    let Some(raw) = raw else {
+        return Parsed { document: Document { unknown: true, ..Document::default() }, faults };
     };
-    Parsed { document, faults }
+    let mut builder = Builder::new(file, provider, faults);
+    builder.dynamic(raw.http, raw.tcp, raw.udp, raw.tls);
+    Parsed { document: builder.document, faults: builder.faults }
 }
 
 fn name(file: &Path) -> Arc<str> {
@@ -93,49 +140,89 @@ fn decode<T: Decode>(file: &Path, bytes: &[u8]) -> (Option<T>, Vec<Fault>) {
     }
 }
 
-fn dynamic(
-    tcp: Field<raw::Transport<raw::Router>>,
-    udp: Field<raw::Transport<raw::UdpRouter>>,
-    provider: &str,
-    faults: &mut Vec<Fault>,
-) -> Document {
-    let mut document =
-        Document { unknown: tcp.is_faulty() || udp.is_faulty(), ..Document::default() };
-    if let Some(tcp) = tcp.into_value() {
-        document.add_services(Protocol::Tcp, tcp.services, provider, faults);
-        for (name, at) in tcp.routers.into_value().unwrap_or_default().objects {
-            object_name(&name, &at.spot, faults);
-            document.routers.extend(router::tcp(&name, provider, &at, faults));
-        }
-    }
-    if let Some(udp) = udp.into_value() {
-        document.add_services(Protocol::Udp, udp.services, provider, faults);
-        for (name, at) in udp.routers.into_value().unwrap_or_default().objects {
-            object_name(&name, &at.spot, faults);
-            document.routers.extend(router::udp(&name, provider, &at, faults));
-        }
-    }
-    document
+/// Builds the document of one file.
+struct Builder<'f> {
+    /// Where relative paths start.
+    folder: &'f Path,
+    provider: &'f str,
+    document: Document,
+    faults: Vec<Fault>,
 }
 
-impl Document {
-    fn add_services(
+impl<'f> Builder<'f> {
+    fn new(file: &'f Path, provider: &'f str, faults: Vec<Fault>) -> Self {
+        let folder = file.parent().unwrap_or(Path::new(""));
+        Self { folder, provider, document: Document::default(), faults }
+    }
+
+    fn dynamic(
         &mut self,
-        protocol: Protocol,
-        services: Field<ByName<raw::Service>>,
-        provider: &str,
-        faults: &mut Vec<Fault>,
+        http: Field<raw::Http>,
+        tcp: Field<raw::Tcp>,
+        udp: Field<raw::Udp>,
+        tls: Field<raw::Tls>,
     ) {
-        self.unknown |= services.is_faulty();
-        let services = services.into_value().unwrap_or_default();
-        let faulty = services.faulty.into_iter();
-        self.faulty.extend(faulty.map(|name| Id::new(protocol, name, provider)));
-        for (name, at) in services.objects {
-            object_name(&name, &at.spot, faults);
-            let spot = at.spot.clone();
-            let service = service::build(protocol, &name, provider, at, faults, &mut self.warnings);
-            self.services.push(At { value: service, spot });
+        let unknown = [http.is_faulty(), tcp.is_faulty(), udp.is_faulty(), tls.is_faulty()];
+        self.document.unknown |= unknown.contains(&true);
+        if let Some(http) = http.into_value() {
+            self.named(Kind::Middleware, Protocol::Http, http.middlewares, Self::middleware);
+            self.named(Kind::Transport, Protocol::Http, http.transports, Self::http_transport);
+            self.named(Kind::Service, Protocol::Http, http.services, Self::http_service);
+            self.named(Kind::Router, Protocol::Http, http.routers, Self::http_router);
         }
+        if let Some(tcp) = tcp.into_value() {
+            self.named(Kind::Transport, Protocol::Tcp, tcp.transports, Self::tcp_transport);
+            self.named(Kind::Service, Protocol::Tcp, tcp.services, Self::l4_service);
+            self.named(Kind::Router, Protocol::Tcp, tcp.routers, Self::tcp_router);
+        }
+        if let Some(udp) = udp.into_value() {
+            self.named(Kind::Service, Protocol::Udp, udp.services, Self::l4_service);
+            self.named(Kind::Router, Protocol::Udp, udp.routers, Self::udp_router);
+        }
+        if let Some(tls) = tls.into_value() {
+            self.tls(tls);
+        }
+    }
+
+    /// Builds objects by name.
+    fn named<T>(
+        &mut self,
+        kind: Kind,
+        protocol: Protocol,
+        field: Field<ByName<T>>,
+        build: fn(&mut Self, Id, At<T>),
+    ) {
+        self.document.unknown |= field.is_faulty();
+        let ByName { objects, faulty } = field.into_value().unwrap_or_default();
+        for name in faulty {
+            self.document.faulty.insert((kind, Id::new(protocol, name, self.provider)));
+        }
+        for (name, at) in objects {
+            object_name(&name, &at.spot, &mut self.faults);
+            build(self, Id::new(protocol, name, self.provider), at);
+        }
+    }
+
+    fn middleware(&mut self, id: Id, raw: At<middleware::Raw>) {
+        let mut faults = Vec::new();
+        let settings = raw.value.check(&mut faults).filter(|_| faults.is_empty()).map(Arc::new);
+        let refers = settings.as_ref().map(|settings| settings.refers()).unwrap_or_default();
+        let references = refers.iter().map(|refers| match refers {
+            middleware::Reference::Middleware(written) => {
+                Reference::at(Kind::Middleware, written, &raw.spot, &id)
+            }
+            middleware::Reference::Service(written) => {
+                Reference::at(Kind::Service, written, &raw.spot, &id)
+            }
+        });
+        let references = references.collect();
+        let settings = settings.ok_or(faults);
+        self.document.middlewares.push(MiddlewareDraft {
+            id,
+            spot: raw.spot,
+            settings,
+            references,
+        });
     }
 }
 

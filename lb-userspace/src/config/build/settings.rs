@@ -1,13 +1,13 @@
 //! The static part.
 
 use std::{
-    collections::{BTreeMap, BTreeSet, HashMap},
+    collections::{BTreeMap, BTreeSet},
     net::{IpAddr, Ipv6Addr, SocketAddr},
     path::Path,
     time::Duration,
 };
 
-use super::Spots;
+use super::{Reference, Spots, access_log, entry, transport};
 use crate::{
     config::{
         HostPorts,
@@ -17,12 +17,13 @@ use crate::{
     },
     model::{
         ApiSettings, Datapath, EntryPoint, Fault, FileProvider, InterfaceChoice, LogSettings,
-        MetricsSettings, NatSettings, Protocol, Settings, Timeouts,
+        MetricsSettings, NatSettings, PingSettings, Protocol, Settings, Timeouts,
     },
+    rule::Syntax,
 };
 
 /// The static part, validated.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Instance {
     pub(crate) settings: Settings,
     /// Those that routers may name.
@@ -33,6 +34,16 @@ pub(crate) struct Instance {
     pub(crate) faulty: BTreeSet<String>,
     /// Whether `entryPoints` couldn't be read at all.
     pub(crate) unknown: bool,
+    /// Middlewares and TLS options that entry points name.
+    pub(crate) references: Vec<Reference>,
+    /// Entry points that others redirect to.
+    pub(crate) redirected: Vec<At<String>>,
+    /// Certificates resolvers that entry points name.
+    pub(crate) resolved_by: Vec<At<String>>,
+    /// `core.defaultRuleSyntax`.
+    pub(crate) rule_syntax: Syntax,
+    /// Worth knowing.
+    pub(crate) warnings: Vec<Fault>,
 }
 
 /// Traefik's name of the entry point that `api.insecure` uses.
@@ -43,18 +54,20 @@ pub(super) fn build(
     main: &raw::Main,
     file: &Path,
     origin: &Spot,
+    provider: &str,
     host: &HostPorts,
     faults: &mut Vec<Fault>,
 ) -> Instance {
     let mut instance = Instance::default();
-    let spots = entry_points(&main.entry_points, &mut instance, faults);
+    let folder = file.parent().unwrap_or(Path::new(""));
+    let spots = entry::build(&main.entry_points, provider, &mut instance, faults);
     instance.settings.datapath = datapath(&main.datapath, origin, host, faults);
     if let Some(providers) = main.providers.get() {
         instance.settings.throttle = providers.throttle.or(Duration::ZERO);
         instance.settings.file =
             providers.file.at().and_then(|raw| file_provider(raw, file, faults));
     }
-    instance.settings.api = api(&main.api, &mut instance, faults);
+    instance.settings.api = api(&main.api, &mut instance);
     instance.settings.metrics = metrics(&main.metrics, &mut instance, &spots, faults);
     if let Some(log) = main.log.get() {
         instance.settings.log = LogSettings {
@@ -62,38 +75,38 @@ pub(super) fn build(
             json: log.format.get() == Some(&raw::LogFormat::Json),
         };
     }
+    instance.settings.access_log = access_log::build(&main.access_log, folder);
+    instance.settings.ping = ping(&main.ping, &mut instance);
+    instance.settings.transports = transport::defaults(main, folder, faults);
+    if let Some(resolvers) = main.resolvers.get() {
+        let names = resolvers.objects.iter().map(|(name, _)| name);
+        instance.settings.resolvers = names.chain(&resolvers.faulty).cloned().collect();
+    }
+    let syntax = main.core.get().and_then(|core| core.rule_syntax.get());
+    instance.rule_syntax = syntax.copied().unwrap_or_default();
+    global(main, faults);
     instance
 }
 
-fn entry_points(
-    raw: &Field<raw::ByName<raw::EntryPoint>>,
-    instance: &mut Instance,
-    faults: &mut Vec<Fault>,
-) -> Spots {
-    let mut spots = Spots::new();
-    let mut addresses = HashMap::new();
-    instance.unknown = raw.is_faulty();
-    let Some(raw) = raw.get() else {
-        return spots;
-    };
-    instance.faulty.extend(raw.faulty.iter().cloned());
-    for (name, at) in &raw.objects {
-        super::object_name(name, &at.spot, faults);
-        let Some(address) = at.value.address.required("address", &at.spot, faults) else {
-            instance.faulty.insert(name.clone());
-            continue;
-        };
-        let crate::config::address::EntryAddress { ip, port, protocol } = address.value;
-        if let Some(other) = addresses.insert((ip, port, protocol), name) {
-            let message = format!("entry point {other:?} has this address already");
-            faults.push(address.spot.fault(message));
+/// lb never looks for new versions and sends no usage data.
+fn global(main: &raw::Main, faults: &mut Vec<Fault>) {
+    let Some(raw) = main.global.get() else { return };
+    for at in [&raw.check_new_version, &raw.send_usage].into_iter().filter_map(Field::at) {
+        if at.value {
+            faults.push(at.spot.fault("lb never does that: remove this, or write false"));
         }
-        let entry_point =
-            EntryPoint { name: name.clone(), ip, port, protocol, options: Default::default() };
-        instance.entry_points.insert(name.clone(), entry_point);
-        spots.insert(name.clone(), at.spot.clone());
     }
-    spots
+}
+
+/// `ping.entryPoint` is checked with the routers' own, by [`super::super::resolve`].
+fn ping(raw: &Field<raw::Ping>, instance: &mut Instance) -> Option<PingSettings> {
+    let raw = raw.get()?;
+    let at = raw.entry_point.at()?;
+    instance.redirected.push(at.clone());
+    Some(PingSettings {
+        entry_point: at.value.clone(),
+        manual_routing: raw.manual_routing.or(false),
+    })
 }
 
 fn datapath(
@@ -236,27 +249,27 @@ fn file_provider(
     })
 }
 
-fn api(raw: &Field<raw::Api>, instance: &mut Instance, faults: &mut Vec<Fault>) -> ApiSettings {
+fn api(raw: &Field<raw::Api>, instance: &mut Instance) -> ApiSettings {
     let Some(raw) = raw.get() else {
         return ApiSettings::default();
     };
     if let Some(at) = raw.dashboard.at().filter(|at| at.value) {
-        faults.push(at.spot.fault("lb's dashboard doesn't exist yet: remove this, or write false"));
+        let message = "lb's dashboard isn't done yet: its API is there, /dashboard/ isn't";
+        instance.warnings.push(at.spot.fault(message));
     }
+    let mut api = ApiSettings { listen: None, dashboard: raw.dashboard.or(false) };
     if let Some(address) = raw.address.get() {
-        return ApiSettings { listen: Some(address.0), dashboard: false };
+        api.listen = Some(address.0);
+    } else if raw.insecure.or(false) {
+        api.listen = Some(match instance.entry_points.remove(API_ENTRY_POINT) {
+            Some(entry_point) => {
+                instance.taken.insert(API_ENTRY_POINT.to_owned(), "the API");
+                listen(&entry_point)
+            }
+            None => SocketAddr::new(Ipv6Addr::UNSPECIFIED.into(), API_PORT),
+        });
     }
-    if !raw.insecure.or(false) {
-        return ApiSettings::default();
-    }
-    let listen = match instance.entry_points.remove(API_ENTRY_POINT) {
-        Some(entry_point) => {
-            instance.taken.insert(API_ENTRY_POINT.to_owned(), "the API");
-            listen(&entry_point)
-        }
-        None => SocketAddr::new(Ipv6Addr::UNSPECIFIED.into(), API_PORT),
-    };
-    ApiSettings { listen: Some(listen), dashboard: false }
+    api
 }
 
 fn metrics(
@@ -265,49 +278,60 @@ fn metrics(
     spots: &Spots,
     faults: &mut Vec<Fault>,
 ) -> MetricsSettings {
+    let default = MetricsSettings::default();
     let Some(prometheus) = raw.get().and_then(|metrics| metrics.prometheus.get()) else {
-        return MetricsSettings::default();
+        return default;
     };
-    let labels =
-        [&prometheus.entry_points_labels, &prometheus.routers_labels, &prometheus.services_labels];
-    for at in labels.into_iter().filter_map(Field::at).filter(|at| !at.value) {
-        faults.push(at.spot.fault("lb's metrics always carry their labels: remove this"));
+    MetricsSettings {
+        listen: metrics_address(prometheus, instance, spots, faults),
+        buckets: buckets(prometheus, faults).unwrap_or(default.buckets),
+        entry_points: prometheus.entry_points_labels.or(default.entry_points),
+        routers: prometheus.routers_labels.or(default.routers),
+        services: prometheus.services_labels.or(default.services),
     }
+}
+
+fn buckets(raw: &raw::Prometheus, faults: &mut Vec<Fault>) -> Option<Vec<f64>> {
+    let list = raw.buckets.at()?;
+    let buckets: Vec<f64> = list.value.iter().map(|at| at.value.0).collect();
+    if let Some(at) = list.value.windows(2).find(|two| two[0].value.0 >= two[1].value.0) {
+        faults.push(at[1].spot.fault("buckets rise: this one isn't above the one before it"));
+    }
+    (!buckets.is_empty()).then_some(buckets)
+}
+
+fn metrics_address(
+    prometheus: &raw::Prometheus,
+    instance: &mut Instance,
+    spots: &Spots,
+    faults: &mut Vec<Fault>,
+) -> Option<SocketAddr> {
     if let (Some(_), Some(at)) = (prometheus.address.get(), prometheus.entry_point.at()) {
         faults.push(at.spot.fault("stands beside `address`; give one of them"));
     }
     if let Some(address) = prometheus.address.get() {
-        return MetricsSettings { listen: Some(address.0), ..MetricsSettings::default() };
+        return Some(address.0);
     }
-    let Some(at) = prometheus.entry_point.at() else {
-        return MetricsSettings::default();
-    };
+    let at = prometheus.entry_point.at()?;
     if at.value == API_ENTRY_POINT && !spots.contains_key(API_ENTRY_POINT) {
-        return MetricsSettings {
-            listen: instance.settings.api.listen,
-            ..MetricsSettings::default()
-        };
+        return instance.settings.api.listen;
     }
     match instance.entry_points.remove(&at.value) {
         Some(entry_point) if entry_point.protocol == Protocol::Tcp => {
             instance.taken.insert(at.value.clone(), "metrics");
-            MetricsSettings { listen: Some(listen(&entry_point)), ..MetricsSettings::default() }
+            Some(listen(&entry_point))
         }
         Some(_) => {
             faults.push(at.spot.fault(format!("entry point {:?} is UDP", at.value)));
-            MetricsSettings::default()
+            None
         }
-        None if instance.taken.contains_key(&at.value) => {
-            MetricsSettings { listen: instance.settings.api.listen, ..MetricsSettings::default() }
-        }
-        None if instance.unknown || instance.faulty.contains(&at.value) => {
-            MetricsSettings::default()
-        }
+        None if instance.taken.contains_key(&at.value) => instance.settings.api.listen,
+        None if instance.unknown || instance.faulty.contains(&at.value) => None,
         None => {
             let mut fault = at.spot.fault(format!("no entry point {:?}", at.value));
             fault.hint = nearest(&at.value, spots.keys().map(String::as_str));
             faults.push(fault);
-            MetricsSettings::default()
+            None
         }
     }
 }

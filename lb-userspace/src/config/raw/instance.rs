@@ -2,33 +2,16 @@
 
 use std::time::Duration;
 
-use super::needs_proxy;
 use crate::{
     config::{
-        address::{EntryAddress, ListenAddress},
-        decode::{Cx, Decode, object},
+        address::ListenAddress,
+        decode::{At, Cx, Decode, object},
         tree::Node,
-        values::choice,
+        values::{Seconds, choice},
     },
     model::LogLevel,
+    rule::Syntax,
 };
-
-object! {
-    /// `entryPoints.NAME`.
-    pub(crate) struct EntryPoint {
-        address: EntryAddress = "address",
-    }
-    refused {
-        "http" | "http2" | "http3" | "forwardedHeaders" => needs_proxy!("HTTP at an entry point"),
-        "transport" => needs_proxy!("an entry point's `transport`"),
-        "proxyProtocol" => needs_proxy!("the PROXY protocol"),
-        "udp" => "idle times of UDP stand in datapath.timeouts.udp",
-        "asDefault" => "a router without `entryPoints` takes all of its protocol; name them there instead",
-        "reusePort" => "a VIP's packets never reach a socket: remove this",
-        "observability" => "metrics cover every entry point: remove this",
-        "allowACMEByPass" => needs_proxy!("obtaining certificates"),
-    }
-}
 
 object! {
     /// `providers`.
@@ -92,11 +75,11 @@ object! {
         entry_points_labels: bool = "addEntryPointsLabels",
         routers_labels: bool = "addRoutersLabels",
         services_labels: bool = "addServicesLabels",
+        buckets: Vec<At<Seconds>> = "buckets",
     }
     refused {
-        "buckets" => needs_proxy!("a histogram of request times"),
-        "manualRouting" => "metrics stand at /metrics: remove this",
-        "headerLabels" => needs_proxy!("a label from a header"),
+        "manualRouting" => "metrics stand at /metrics; a router may name `prometheus@internal` as well",
+        "headerLabels" => "labels from headers aren't done yet",
     }
 }
 
@@ -115,11 +98,28 @@ object! {
 }
 
 object! {
-    /// `ping`: `/ping` stands where the API does.
-    pub(crate) struct Ping {}
+    /// `ping`: `/ping` stands where the API does, and at an entry point that is named here.
+    pub(crate) struct Ping {
+        entry_point: String = "entryPoint",
+        manual_routing: bool = "manualRouting",
+    }
     refused {
-        "entryPoint" | "manualRouting" | "terminatingStatusCode"
-            => "/ping answers wherever the API does: remove this",
+        "terminatingStatusCode" => "/ping answers 503 while lb ends: remove this",
+    }
+}
+
+object! {
+    /// `core`.
+    pub(crate) struct Core {
+        rule_syntax: Syntax = "defaultRuleSyntax",
+    }
+}
+
+object! {
+    /// `global`: what lb never does.
+    pub(crate) struct Global {
+        check_new_version: bool = "checkNewVersion",
+        send_usage: bool = "sendAnonymousUsage",
     }
 }
 

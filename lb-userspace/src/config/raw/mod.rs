@@ -1,25 +1,35 @@
 //! Raw configuration: what a file says, key by key, with places and without defaults.
 
+mod access_log;
+mod composed;
 mod datapath;
-mod dynamic;
+mod entry;
+mod health;
+mod http;
 mod instance;
+mod l4;
+mod router;
+mod tls;
+mod transport;
 
-pub(crate) use datapath::{Datapath, Interfaces, Nat, Timeouts};
-pub(crate) use dynamic::{
-    HealthCheck, LoadBalancer, Mode, Router, Scheme, Service, Transport, UdpRouter,
+pub(crate) use access_log::{AccessLog, FieldMode, Format as AccessFormat};
+pub(crate) use composed::{
+    Cookie, Failover, HighestRandomWeight, Mirroring, Part, Sticky, Weighted,
 };
-pub(crate) use instance::{Api, EntryPoint, File, Log, LogFormat, Metrics, Providers};
+pub(crate) use datapath::{Datapath, Interfaces, Nat, Timeouts};
+pub(crate) use entry::{EntryPoint, Http as EntryHttp, Transport as EntryTransport, Trusted};
+pub(crate) use health::{HealthCheck, Mode, Scheme};
+pub(crate) use http::{Http, HttpLoadBalancer, HttpRouter, HttpService, PassiveCheck};
+pub(crate) use instance::{Api, File, Log, LogFormat, Metrics, Ping, Prometheus, Providers};
+pub(crate) use l4::{LoadBalancer, Service, Tcp, TcpRouter, Udp, UdpRouter};
+pub(crate) use router::{Domain, Observability, RouterTls};
+pub(crate) use tls::{Certificate, KeyPair, Tls, TlsOptions};
+pub(crate) use transport::{
+    ForwardingTimeouts, HttpTransport, ProxyProtocol, TcpClientTls, TcpTransport,
+};
 
 pub(crate) use super::decode::ByName;
 use super::decode::object;
-
-/// Said of all that only the proxy can do.
-macro_rules! needs_proxy {
-    ($what:literal) => {
-        concat!($what, " needs the proxy, which lb doesn't have yet")
-    };
-}
-pub(crate) use needs_proxy;
 
 object! {
     /// The main file: static and dynamic parts.
@@ -30,25 +40,27 @@ object! {
         api: Api = "api",
         metrics: Metrics = "metrics",
         log: Log = "log",
-        ping: instance::Ping = "ping",
+        access_log: AccessLog = "accessLog",
+        ping: Ping = "ping",
+        core: instance::Core = "core",
+        resolvers: ByName<tls::Resolver> = "certificatesResolvers",
+        transport: HttpTransport = "serversTransport",
+        tcp_transport: TcpTransport = "tcpServersTransport",
+        global: instance::Global = "global",
         http: Http = "http",
-        tcp: Transport<Router> = "tcp",
-        udp: Transport<UdpRouter> = "udp",
+        tcp: Tcp = "tcp",
+        udp: Udp = "udp",
+        tls: Tls = "tls",
     }
     refused {
-        "tls" => needs_proxy!("TLS"),
-        "certificatesResolvers" | "acme" => needs_proxy!("obtaining certificates"),
-        "accessLog" => needs_proxy!("the access log"),
-        "tracing" => needs_proxy!("tracing"),
+        "acme" => "v1's `acme` stands under certificatesResolvers.NAME",
+        "tracing" => "sending spans isn't done yet; trace context (W3C) is passed on without it",
         "registry" => "lb's own registry doesn't exist yet; list the servers here or under providers.file",
         "events" => "publishing events isn't done yet; `lb status` and /metrics tell what happens",
-        "serversTransport" | "tcpServersTransport" => needs_proxy!("a servers transport"),
-        "global" => "lb never looks for new versions and sends no usage data: remove this",
         "experimental" => "lb has no plugins: remove this",
-        "hostResolver" => needs_proxy!("CNAME flattening"),
-        "core" => "lb has one rule syntax: remove this",
-        "spiffe" => needs_proxy!("SPIFFE"),
-        "ocsp" => needs_proxy!("OCSP stapling"),
+        "hostResolver" => "lb flattens no CNAMEs: remove this",
+        "spiffe" => "SPIFFE isn't done yet",
+        "ocsp" => "give a certificate its response by tls.certificates[].ocspFile",
     }
 }
 
@@ -56,25 +68,15 @@ object! {
     /// A file under `providers.file`: the dynamic part alone.
     pub(crate) struct Dynamic {
         http: Http = "http",
-        tcp: Transport<Router> = "tcp",
-        udp: Transport<UdpRouter> = "udp",
+        tcp: Tcp = "tcp",
+        udp: Udp = "udp",
+        tls: Tls = "tls",
     }
     refused {
-        "tls" => needs_proxy!("TLS"),
         "entryPoints" | "datapath" | "providers" | "api" | "metrics" | "log" | "ping"
             | "accessLog" | "tracing" | "certificatesResolvers" | "registry" | "events" | "global"
-            => "belongs into the main file; a provider's file has `tcp` and `udp` alone",
-    }
-}
-
-object! {
-    /// `http`: refused part by part.
-    pub(crate) struct Http {}
-    refused {
-        "routers" => needs_proxy!("an HTTP router"),
-        "services" => needs_proxy!("an HTTP service"),
-        "middlewares" => needs_proxy!("an HTTP middleware"),
-        "serversTransports" => needs_proxy!("a servers transport"),
-        "models" => needs_proxy!("an HTTP model"),
+            | "core" | "serversTransport" | "tcpServersTransport" | "ocsp" | "spiffe"
+            | "experimental" | "hostResolver"
+            => "belongs into the main file; a provider's file has `http`, `tcp`, `udp` and `tls` alone",
     }
 }

@@ -114,7 +114,6 @@ golden! {
     entry_point_without_address
     entry_point_same_address
     entry_point_name_with_slash
-    entry_point_later
     datapath_mode
     datapath_connections_too_few
     datapath_connections_too_many
@@ -153,12 +152,8 @@ golden! {
     router_rule_empty
     router_tls
     router_middlewares
-    router_datapath_proxy
     router_datapath_unknown
-    router_auto_without_address
-    router_auto_on_loopback
     router_kernel_on_loopback
-    router_auto_on_loopback_v6
     router_udp_rule
     router_same_entry_point
     router_priority_text
@@ -203,13 +198,9 @@ golden! {
     health_interval_text
     health_rise
     health_send
-    later_http
-    later_tls
-    later_resolvers
     later_providers
     later_sections
     later_tcp_middlewares
-    later_servers_transports
     provider_unknown
     provider_file_without_path
     provider_file_both
@@ -221,7 +212,6 @@ golden! {
     metrics_entry_point_udp
     metrics_both
     metrics_others
-    metrics_labels
     metrics_entry_point_in_a_router
     log_level
     log_level_near

@@ -54,7 +54,7 @@ fn trusting(certificate: CertificateDer<'static>) -> Host {
 #[tokio::test]
 async fn a_trusted_certificate_passes_and_sni_is_the_hostname() {
     let (address, certificate) = tls_server(&["www.example"]).await;
-    let kind = asking!(tls: true, hostname: Some("www.example".into()));
+    let kind = asking!(tls: Some(true), hostname: Some("www.example".into()));
     let result = check_with(&kind, "127.0.0.1", address, &trusting(certificate)).await;
     assert_eq!(result.unwrap(), "202 Accepted");
 }
@@ -62,7 +62,7 @@ async fn a_trusted_certificate_passes_and_sni_is_the_hostname() {
 #[tokio::test]
 async fn without_a_hostname_the_servers_name_is_asked_for() {
     let (address, certificate) = tls_server(&["db.example"]).await;
-    let kind = asking!(tls: true);
+    let kind = asking!(tls: Some(true));
     let result = check_with(&kind, "db.example", address, &trusting(certificate)).await;
     assert_eq!(result.unwrap(), "202 Accepted");
 }
@@ -70,7 +70,7 @@ async fn without_a_hostname_the_servers_name_is_asked_for() {
 #[tokio::test]
 async fn an_address_is_checked_against_the_certificate_without_sni() {
     let (address, certificate) = tls_server(&["127.0.0.1"]).await;
-    let kind = asking!(tls: true);
+    let kind = asking!(tls: Some(true));
     let result = check_with(&kind, "127.0.0.1", address, &trusting(certificate)).await;
     assert_eq!(result.unwrap(), "201 Created");
 }
@@ -78,7 +78,7 @@ async fn an_address_is_checked_against_the_certificate_without_sni() {
 #[tokio::test]
 async fn a_certificate_for_another_name_fails() {
     let (address, certificate) = tls_server(&["other.example"]).await;
-    let kind = asking!(tls: true, hostname: Some("www.example".into()));
+    let kind = asking!(tls: Some(true), hostname: Some("www.example".into()));
     let result = check_with(&kind, "127.0.0.1", address, &trusting(certificate)).await;
     let error = result.unwrap_err();
     assert!(
@@ -91,7 +91,7 @@ async fn a_certificate_for_another_name_fails() {
 async fn an_unknown_authority_fails() {
     let (address, _) = tls_server(&["www.example"]).await;
     let (_, another) = tls_server(&["www.example"]).await;
-    let kind = asking!(tls: true, hostname: Some("www.example".into()));
+    let kind = asking!(tls: Some(true), hostname: Some("www.example".into()));
     let error = check_with(&kind, "127.0.0.1", address, &trusting(another)).await.unwrap_err();
     assert!(error.starts_with("TLS: invalid peer certificate"), "{error}");
 }
@@ -99,7 +99,7 @@ async fn an_unknown_authority_fails() {
 #[tokio::test]
 async fn this_hosts_authorities_do_not_trust_a_self_made_certificate() {
     let (address, _) = tls_server(&["www.example"]).await;
-    let kind = asking!(tls: true, hostname: Some("www.example".into()));
+    let kind = asking!(tls: Some(true), hostname: Some("www.example".into()));
     let here = Host { ports: Default::default(), tls: Tls::default() };
     let error = check_with(&kind, "127.0.0.1", address, &here).await.unwrap_err();
     assert!(error.starts_with("TLS: invalid peer certificate"), "{error}");
@@ -115,7 +115,7 @@ async fn a_server_that_answers_tls_in_plain_text_fails() {
         head(&mut stream).await;
     });
     let (_, certificate) = tls_server(&["www.example"]).await;
-    let kind = asking!(tls: true, hostname: Some("www.example".into()));
+    let kind = asking!(tls: Some(true), hostname: Some("www.example".into()));
     let error = check_with(&kind, "127.0.0.1", address, &trusting(certificate)).await.unwrap_err();
     assert!(error.starts_with("TLS: received corrupt message"), "{error}");
 }

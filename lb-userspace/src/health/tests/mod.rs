@@ -91,7 +91,7 @@ pub(super) fn http() -> CheckKind {
     CheckKind::Http {
         method: "GET".into(),
         path: "/".into(),
-        tls: false,
+        tls: None,
         hostname: None,
         headers: Vec::new(),
         status: None,
@@ -115,8 +115,8 @@ pub(super) async fn check_with(
     address: SocketAddr,
     here: &Host,
 ) -> Result<String, String> {
-    let target = Target { address, host: host.to_owned() };
-    let probe = probe::of(kind);
+    let target = Target { address, host: host.to_owned(), tls: false };
+    let probe = probe::of(kind, &target);
     let checking = probe.check(&target, here);
     let done = tokio::time::timeout(Duration::from_secs(20), checking).await;
     done.expect("the check ends").map_err(|failure| failure.to_string())

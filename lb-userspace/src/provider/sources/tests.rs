@@ -333,7 +333,7 @@ fn a_name_twice_at_start_leaves_the_first() {
 
 #[test]
 fn a_router_whose_rule_does_not_build_is_off_alone() {
-    let bad = router("bad", "web", "pg").replace(" }", ", rule: 'HostSNI(`a`)' }");
+    let bad = router("bad", "web", "pg").replace(" }", ", rule: 'HostSNI(`a`' }");
     let site = Site::new(
         &format!("{MAIN}{}", service("pg", "10.0.1.5:1")),
         &[("a.yaml", &bad), ("b.yaml", &router("good", "pg", "pg"))],
@@ -368,8 +368,8 @@ fn static_keys_in_a_providers_file_are_refused() {
     assert_eq!(
         site.lines(&reload.faults),
         [
-            "conf.d/a.yaml:1:1: entryPoints: belongs into the main file; a provider's file has `tcp` and `udp` alone",
-            "conf.d/a.yaml:2:1: log: belongs into the main file; a provider's file has `tcp` and `udp` alone",
+            "conf.d/a.yaml:1:1: entryPoints: belongs into the main file; a provider's file has `http`, `tcp`, `udp` and `tls` alone",
+            "conf.d/a.yaml:2:1: log: belongs into the main file; a provider's file has `http`, `tcp`, `udp` and `tls` alone",
         ]
     );
 }

@@ -176,7 +176,6 @@ pub(super) fn router(name: &str, entry_points: &[&str], service: &str) -> Router
         middlewares: Vec::new(),
         tls: None,
         observability: Default::default(),
-        needs_proxy: None,
         place: Place { file: "lb.yaml".into(), line: 7, column: 5 },
     }
 }

@@ -1,7 +1,10 @@
 //! Which routers are in force, on what, and why not.
 
 use super::*;
-use crate::model::{Fault, Path};
+use crate::{
+    model::{Algorithm, Fault, Path, Scheme},
+    rule::{Rule, Syntax},
+};
 
 /// A router of a case, changed, and the fault that it comes to.
 macro_rules! refused {
@@ -28,24 +31,64 @@ refused! {
         ".service: waits: provider \"file\" has no tcp service \"wbe\"; did you mean \"web\"?";
     a_service_of_another_provider_is_waited_for: ["web"], |r| r.service = "web@docker".into() =>
         ".service: waits: provider \"docker\" has no tcp service \"web\"";
-    tls_needs_the_proxy: ["web"], |r| r.needs_proxy = Some("a TLS section".into()) =>
-        ": a TLS section needs the proxy, which lb doesn't have yet";
     the_kernel_can_not_do_tls: ["web"], |r| {
-        (r.needs_proxy, r.datapath) = (Some("a TLS section".into()), PathChoice::Kernel);
-    } => ": the kernel can't serve it: it has a TLS section";
-    the_proxy_is_not_there_yet: ["web"], |r| r.datapath = PathChoice::Proxy =>
-        ".datapath: `datapath: proxy` needs the proxy, which lb doesn't have yet";
-    a_port_alone_needs_the_proxy: ["any"], |_| {} =>
-        ".entryPoints: entry point \"any\" (\":81\") has no address of its own (`datapath: kernel` \
-         takes every address of the interfaces), and so needs the proxy, which lb doesn't have yet; \
-         give the entry point an address of the network";
-    loopback_needs_the_proxy: ["web", "local"], |_| {} =>
-        ".entryPoints: entry point \"local\" is on loopback (127.0.0.1), where no packet comes in, \
-         and so needs the proxy, which lb doesn't have yet; give the entry point an address of the \
-         network";
+        (r.tls, r.datapath) = (Some(Arc::default()), PathChoice::Kernel);
+    } => ".datapath: the kernel can't serve it: it has TLS";
+    the_kernel_can_not_look_into_rules: ["web"], |r| {
+        (r.rule, r.datapath) = (Some(sni("db.example.com")), PathChoice::Kernel);
+    } => ".datapath: the kernel can't serve it: it has the rule HostSNI(`db.example.com`)";
     the_kernel_can_not_serve_loopback: ["local"], |r| r.datapath = PathChoice::Kernel =>
         ".datapath: the kernel can't serve it: entry point \"local\" is on loopback (127.0.0.1), \
          where no packet comes in";
+    a_middleware_of_another_provider_is_waited_for: ["web"], |r| r.middlewares = vec!["a@docker".into()] =>
+        ".middlewares: waits: provider \"docker\" has no tcp middleware \"a\"";
+}
+
+/// A router of a case, changed, and why the proxy forwards it.
+macro_rules! proxied {
+    ($($name:ident: $points:expr, $edit:expr => $why:expr;)+) => {
+        $(#[test]
+        fn $name() {
+            let mut case = Case::web(&[A]);
+            case.dynamic.routers = vec![router("web", &$points, "web")];
+            let edit: fn(&mut Dynamic) = $edit;
+            edit(&mut case.dynamic);
+            let snapshot = case.reload().unwrap();
+            assert_eq!(case.faults(), [""; 0]);
+            let router = &snapshot.routers[&service_id("web")];
+            assert_eq!((router.path, router.why.as_str()), (Path::Proxy, $why));
+        })+
+    };
+}
+
+proxied! {
+    tls_needs_the_proxy: ["web"], |d| d.routers[0].tls = Some(Arc::default()) => "it has TLS";
+    a_rule_needs_the_proxy: ["web"], |d| d.routers[0].rule = Some(sni("a.example")) =>
+        "it has the rule HostSNI(`a.example`)";
+    the_proxy_may_be_asked_for: ["web"], |d| d.routers[0].datapath = PathChoice::Proxy =>
+        "datapath: proxy";
+    a_port_alone_needs_the_proxy: ["any"], |_| {} =>
+        "entry point \"any\" (\":81\") has no address of its own (`datapath: kernel` takes every \
+         address of the interfaces)";
+    loopback_needs_the_proxy: ["web", "local"], |_| {} =>
+        "entry point \"local\" is on loopback (127.0.0.1), where no packet comes in";
+    an_algorithm_of_the_proxy_needs_it: ["web"], |d| d.services[0].algorithm = Algorithm::P2c =>
+        "service web@file has the algorithm p2c, which only the proxy has";
+    tls_towards_a_server_needs_the_proxy: ["web"], |d| {
+        d.services[0].servers[0].options.scheme = Scheme::Https;
+    } => "server 10.0.0.1:80 of service web@file gets TLS";
+    a_bound_of_a_server_needs_the_proxy: ["web"], |d| {
+        d.services[0].servers[0].options.max_connections = 1;
+    } => "server 10.0.0.1:80 of service web@file has a bound of connections";
+    a_server_on_this_host_needs_the_proxy: ["web"], |d| {
+        d.services[0].servers = vec![server("127.0.0.1:80")];
+    } => "server 127.0.0.1:80 of service web@file is this host itself, and packets go only beyond \
+          an interface";
+}
+
+fn sni(name: &str) -> Arc<Rule> {
+    let text = format!("HostSNI(`{name}`)");
+    Arc::new(Rule::parse(&text, Protocol::Tcp, Syntax::Auto).unwrap())
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use super::*;
 
-fn http(inner: &str) -> (String, String, bool, Option<u16>, bool) {
+fn http(inner: &str) -> (String, String, Option<bool>, Option<u16>, bool) {
     match check(inner).kind {
         CheckKind::Http { method, path, tls, status, follow_redirects, .. } => {
             (method, path, tls, status, follow_redirects)
@@ -38,8 +38,9 @@ rows! {
     a_path_with_query: http("path: '/h?a=b&c'").1 => "/h?a=b&c";
     method_by_default: http("path: /").0 => "GET";
     method: http("path: /, method: HEAD").0 => "HEAD";
-    scheme_by_default: http("path: /").2 => false;
-    https: http("path: /, scheme: https").2 => true;
+    scheme_by_default: http("path: /").2 => None;
+    https: http("path: /, scheme: https").2 => Some(true);
+    http_in_words: http("path: /, scheme: http").2 => Some(false);
     status_by_default: http("path: /").3 => None;
     status: http("path: /, status: 204").3 => Some(204);
     redirects_by_default: http("path: /").4 => true;

@@ -15,11 +15,11 @@ fn router(inner: &str) -> RouterConfig {
 }
 
 rows! {
-    rule_that_takes_all: router("entryPoints: [e], service: s, rule: 'HostSNI(`*`)'").needs_proxy => None;
-    rule_in_double_quotes: router("entryPoints: [e], service: s, rule: 'HostSNI(\"*\")'").needs_proxy => None;
-    rule_with_spaces: router("entryPoints: [e], service: s, rule: ' HostSNI ( `*` ) '").needs_proxy => None;
-    rule_in_brackets: router("entryPoints: [e], service: s, rule: '(HostSNI(`*`))'").needs_proxy => None;
-    rule_in_another_case: router("entryPoints: [e], service: s, rule: 'hostsni(`*`)'").needs_proxy => None;
+    rule_that_takes_all: router("entryPoints: [e], service: s, rule: 'HostSNI(`*`)'").rule => None;
+    rule_in_double_quotes: router("entryPoints: [e], service: s, rule: 'HostSNI(\"*\")'").rule => None;
+    rule_with_spaces: router("entryPoints: [e], service: s, rule: ' HostSNI ( `*` ) '").rule => None;
+    rule_in_brackets: router("entryPoints: [e], service: s, rule: '(HostSNI(`*`))'").rule => None;
+    rule_in_another_case: router("entryPoints: [e], service: s, rule: 'hostsni(`*`)'").rule => None;
     path_by_default: router("entryPoints: [e], service: s").datapath => PathChoice::Auto;
     path_kernel: router("entryPoints: [e], service: s, datapath: kernel").datapath => PathChoice::Kernel;
     path_kernel_on_every_address: router("entryPoints: [f], service: s, datapath: kernel").entry_points => ["f"];

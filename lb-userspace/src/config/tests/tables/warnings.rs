@@ -16,5 +16,5 @@ rows! {
     a_name_may_be_either: warnings("{ address: 'web.example.com:80' }") => [""; 0];
     v4_alone: warnings("{ address: '10.0.1.5:80' }") => ["lb.yaml:3:14: tcp.routers.r: entry point \"b\" is IPv6 and no server of service \"s\" is: lb doesn't translate, so that its clients find no backend"];
     v6_alone: warnings("{ address: '[2001:db8::5]:80' }") => ["lb.yaml:3:14: tcp.routers.r: entry point \"a\" is IPv4 and no server of service \"s\" is: lb doesn't translate, so that its clients find no backend"];
-    a_server_on_loopback: warnings("{ address: '127.0.0.1:80' }, { address: '[2001:db8::5]:80' }") => ["lb.yaml:5:48: tcp.services.s.loadBalancer.servers[0].address: 127.0.0.1 is this host itself: the kernel path reaches only backends beyond an interface"];
+    a_server_on_loopback_is_the_proxys: warnings("{ address: '127.0.0.1:80' }, { address: '[2001:db8::5]:80' }") => [""; 0];
 }
