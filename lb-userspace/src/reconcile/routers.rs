@@ -145,7 +145,7 @@ fn candidate<'a>(
 fn priority(config: &RouterConfig, path: Path) -> i64 {
     match &config.rule {
         _ if config.priority != 0 || path == Path::Kernel => config.priority,
-        Some(rule) => i64::try_from(rule.text().len()).unwrap_or(i64::MAX),
+        Some(rule) => rule.default_priority(),
         None => -1,
     }
 }
