@@ -325,7 +325,7 @@ pub struct TlsConfig {
 }
 
 /// A certificate with its key.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Certificate {
     /// `certFile`: the chain.
     pub cert: Pem,

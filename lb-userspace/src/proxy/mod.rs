@@ -6,6 +6,7 @@ pub mod exchange;
 pub mod filter;
 pub mod head;
 pub mod io;
+pub mod tls;
 
 pub use body::{Body, BodyError, Frame};
 pub use exchange::{Answer, Client, Exchange, Retry, RetryBudget, TlsSession};
