@@ -6,6 +6,7 @@ pub mod exchange;
 pub mod filter;
 pub mod head;
 pub mod io;
+pub mod proxy_protocol;
 pub mod tls;
 
 pub use body::{Body, BodyError, Frame};
