@@ -1,6 +1,10 @@
 //! One certificate: its chain, its key, what names it is for, and its OCSP response.
 
-use std::{net::IpAddr, sync::Arc};
+use std::{
+    net::IpAddr,
+    sync::Arc,
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
 
 use rustls::{
     crypto::aws_lc_rs, pki_types::CertificateDer, pki_types::PrivateKeyDer, sign::CertifiedKey,
@@ -16,8 +20,7 @@ pub(super) struct Loaded {
     pub(super) key: Arc<CertifiedKey>,
     /// Lower case; `*.` in front of those for a whole level.
     pub(super) names: Vec<String>,
-    /// Seconds since the epoch.
-    pub(super) expires: i64,
+    pub(super) expires: SystemTime,
 }
 
 /// When the files of a certificate changed last.
@@ -54,7 +57,7 @@ pub(super) fn load(certificate: &Certificate) -> Result<Loaded, String> {
 }
 
 /// Subject alternative names; the common name where there are none. And the end of its validity.
-fn subject(leaf: &CertificateDer<'_>) -> Result<(Vec<String>, i64), String> {
+fn subject(leaf: &CertificateDer<'_>) -> Result<(Vec<String>, SystemTime), String> {
     let (_, parsed) =
         X509Certificate::from_der(leaf).map_err(|error| format!("no certificate: {error}"))?;
     let mut names: Vec<String> = Vec::new();
@@ -65,7 +68,8 @@ fn subject(leaf: &CertificateDer<'_>) -> Result<(Vec<String>, i64), String> {
         let common = parsed.subject().iter_common_name().filter_map(|name| name.as_str().ok());
         names.extend(common.map(str::to_ascii_lowercase));
     }
-    Ok((names, parsed.validity().not_after.timestamp()))
+    let end = u64::try_from(parsed.validity().not_after.timestamp()).unwrap_or_default();
+    Ok((names, UNIX_EPOCH + Duration::from_secs(end)))
 }
 
 fn spelled(name: &GeneralName<'_>) -> Option<String> {

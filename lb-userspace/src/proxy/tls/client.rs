@@ -57,6 +57,21 @@ impl Connector {
             }
         })
     }
+
+    /// What [`Stream::connect`] needs for the server that is configured as `host`.
+    ///
+    /// # Errors
+    /// Files that can't be read; `host` is neither a name nor an address.
+    pub fn with(&self, host: &str) -> io::Result<(Arc<ClientConfig>, ServerName<'static>)> {
+        let config = match &**self.config.load() {
+            Ok(config) => Arc::clone(config),
+            Err(why) => return Err(io::Error::other(why.clone())),
+        };
+        let host = self.server_name.as_deref().unwrap_or(host);
+        let name = ServerName::try_from(host.to_owned());
+        let name = name.map_err(|_invalid| io::Error::other(format!("{host:?} is no host name")));
+        Ok((config, name?))
+    }
 }
 
 /// What rustls needs for these settings.

@@ -3,7 +3,7 @@
 use std::{
     collections::{BTreeMap, HashMap},
     sync::{Arc, Mutex, PoisonError},
-    time::{Duration, Instant},
+    time::{Duration, Instant, SystemTime},
 };
 
 use arc_swap::ArcSwap;
@@ -168,6 +168,11 @@ impl Store {
         let connectors = state.connectors.iter().map(|entry| &entry.problem);
         let all = certificates.chain(acceptors).chain(connectors).flatten();
         let mut all: Vec<String> = all.chain(&state.notes).cloned().collect();
+        let good = state.certificates.values().filter_map(|kept| kept.good.as_ref());
+        let now = SystemTime::now();
+        all.extend(good.filter(|loaded| loaded.expires < now).map(|loaded| {
+            format!("the TLS certificate for {} has expired", loaded.names.join(", "))
+        }));
         all.sort();
         all.dedup();
         all

@@ -168,6 +168,24 @@ async fn authorities_of_clients_are_read_again() {
     );
 }
 
+#[test]
+fn an_expired_certificate_is_told_of() {
+    let key = rcgen::KeyPair::generate().unwrap();
+    let mut params = rcgen::CertificateParams::new(["old.test".to_owned()]).unwrap();
+    params.not_after = rcgen::date_time_ymd(2001, 2, 3);
+    let cert = params.self_signed(&key).unwrap();
+    let text = |label: &str, der: &[u8]| Pem::Text(super::pem(label, der).into());
+    let store = store(TlsConfig {
+        default_certificate: Some(Certificate {
+            cert: text("CERTIFICATE", cert.der()),
+            key: text("PRIVATE KEY", &key.serialize_der()),
+            ocsp: None,
+        }),
+        ..TlsConfig::default()
+    });
+    assert_eq!(store.problems(), ["the TLS certificate for old.test has expired"]);
+}
+
 #[tokio::test]
 async fn an_ocsp_response_is_stapled() {
     let authority = Authority::new();
@@ -241,6 +259,18 @@ fn hosts_that_routers_disagree_on_get_the_default_options() {
     assert_eq!(name(Some("three.test")), "default");
     assert_eq!(name(None), "default");
     assert!(hosts.named(Some("three.test")).is_none());
+
+    hosts.put("*.level.test", &a).unwrap();
+    hosts.put("x.level.test", &b).unwrap();
+    hosts.put("**.deep.test", &b).unwrap();
+    let name = |host| hosts.named(Some(host)).map(|acceptor| acceptor.name());
+    assert_eq!(name("y.level.test"), Some("a@file"));
+    assert_eq!(name("x.level.test"), Some("b@file"));
+    assert_eq!(name("y.x.level.test"), None);
+    assert_eq!(name("level.test"), None);
+    assert_eq!(name("a.b.deep.test"), Some("b@file"));
+    assert_eq!(name("b.deep.test"), Some("b@file"));
+    assert_eq!(name("deep.test"), None);
 }
 
 #[test]
