@@ -2,6 +2,7 @@
 //! data and the invariants that `cargo xtask tidy` checks.
 
 pub mod api;
+pub mod balance;
 pub mod cli;
 pub mod config;
 pub mod daemon;

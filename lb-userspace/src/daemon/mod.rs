@@ -12,6 +12,7 @@ mod listeners;
 mod log;
 mod notify;
 mod path;
+mod proxy;
 mod shared;
 mod start;
 mod status;

@@ -11,6 +11,7 @@ use super::{
     listeners::Listeners,
     log::Log,
     notify,
+    proxy::ProxySide,
     shared::Shared,
     writer::{Ending, Faults, Writer},
 };
@@ -109,6 +110,7 @@ async fn serve(
         adopted: None,
         kernel: None,
         listeners: Listeners::default(),
+        proxy: ProxySide::default(),
         passes: passes_in,
         leaving: BTreeSet::new(),
         last_reload: None,
@@ -164,6 +166,8 @@ impl Writer {
 async fn end(mut writer: Writer, ending: Ending, options: &Options) -> Result<(), RunError> {
     notify::stopping("ending; L4 goes on in the kernel");
     tracing::info!("ending");
+    let snapshot = writer.in_force.clone();
+    writer.proxy.drain(&snapshot).await;
     if ending == Ending::Stop && options.detach_on_exit {
         writer.detach().await?;
     }

@@ -15,6 +15,7 @@ use super::{
     log::Log,
     notify,
     path::KernelPath,
+    proxy::ProxySide,
     shared::{InForce, Shared},
     status,
 };
@@ -57,6 +58,7 @@ pub(super) struct Writer {
     pub(super) adopted: Option<KernelSide>,
     pub(super) kernel: Option<KernelPath>,
     pub(super) listeners: Listeners,
+    pub(super) proxy: ProxySide,
     pub(super) passes: mpsc::Sender<Pass>,
     /// Backends that were leaving when the sweeper's pass began.
     pub(super) leaving: BTreeSet<BackendId>,
@@ -227,6 +229,7 @@ impl Writer {
         self.log.follow(&snapshot.settings.log);
         let daemon: Arc<dyn Daemon> = self.shared.clone();
         self.listeners.follow(&snapshot.settings, &daemon).await;
+        tokio::task::block_in_place(|| self.proxy.follow(snapshot, &daemon));
         let saved = tokio::task::block_in_place(|| {
             self.overrides.save(snapshot).and_then(|()| self.memory.save(snapshot))
         });
@@ -238,11 +241,13 @@ impl Writer {
         let kernel = self.kernel.as_ref();
         let faults = &self.faults;
         let host_faults = kernel.map(KernelPath::faults).unwrap_or_default();
+        let proxy_faults = self.proxy.faults();
         let faults = (faults.apply.iter())
             .chain(&faults.state)
             .chain(&faults.files)
             .chain(&self.listeners.faults)
-            .chain(&host_faults);
+            .chain(&host_faults)
+            .chain(&proxy_faults);
         self.shared.in_force.store(Arc::new(InForce {
             snapshot: self.in_force.clone(),
             ready: before.ready || is_in_force,

@@ -4,7 +4,7 @@ use std::task::{Context, Poll};
 
 use bytes::{Bytes, BytesMut};
 
-use super::Head;
+use super::{Head, upstream::UpstreamBody};
 
 /// A part of a body.
 #[derive(Clone, Debug)]
@@ -48,6 +48,13 @@ pub trait Source {
 
     /// How many bytes are still to come, where that is known.
     fn length(&self) -> Option<u64> {
+        None
+    }
+
+    /// What comes straight from a server, to be relayed without a copy.
+    #[doc(hidden)]
+    #[allow(private_interfaces, reason = "a shortcut of the engine's own")]
+    fn upstream(&mut self) -> Option<&mut UpstreamBody> {
         None
     }
 }

@@ -7,7 +7,8 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::{Head, Reply, body::Body};
+use super::{Head, Reply, body::Body, head::Version};
+use crate::balance::Server;
 
 /// Who asks, and how they are connected. The same for all requests of a connection.
 #[derive(Clone, Debug, PartialEq)]
@@ -98,6 +99,18 @@ pub struct Exchange {
     pub user: Option<String>,
     /// Dropped when the exchange is over: permits, counts.
     pub guards: Vec<Box<dyn Any>>,
+    /// The server that was asked last.
+    pub server: Option<Arc<Server>>,
+    /// Attempts beyond the first.
+    pub retries: u32,
+    /// Bytes of the request's body that were read, at the end.
+    pub bytes_in: u64,
+    /// Bytes of the answer's body that were sent, at the end.
+    pub bytes_out: u64,
+    /// Why the answer broke off, at the end.
+    pub broke: Option<&'static str>,
+    /// Whether the body went to a server bit by bit: it can't be sent again.
+    pub(crate) body_was_taken: bool,
 }
 
 impl Exchange {
@@ -114,6 +127,12 @@ impl Exchange {
             network_error: false,
             user: None,
             guards: Vec::new(),
+            server: None,
+            retries: 0,
+            bytes_in: 0,
+            bytes_out: 0,
+            broke: None,
+            body_was_taken: false,
         }
     }
 
@@ -146,6 +165,15 @@ impl Exchange {
     /// The sender's address.
     pub fn ip(&self) -> IpAddr {
         self.client.peer.ip().to_canonical()
+    }
+
+    /// Whether it asks for another protocol than HTTP/2, which is agreed on otherwise.
+    pub(crate) fn wants_upgrade(&self) -> bool {
+        self.request.get("upgrade").is_some_and(|to| {
+            !to.eq_ignore_ascii_case(b"h2c")
+                && self.request.version() == Version::Http11
+                && self.request.lists("connection", "upgrade")
+        })
     }
 
     /// Whether it came by TLS.

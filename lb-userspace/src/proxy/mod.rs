@@ -1,16 +1,37 @@
 //! The L7 proxy: HTTP/1.1 and HTTP/2, TCP and UDP, on worker threads that share nothing on
 //! the way of a request.
 
+pub(crate) mod alarm;
+pub(crate) mod ask;
 pub mod body;
+pub(crate) mod buffers;
+pub(crate) mod chunked;
+pub(crate) mod clock;
 pub mod exchange;
 pub mod filter;
+pub(crate) mod forward;
+pub(crate) mod framing;
 pub mod head;
+pub(crate) mod http1;
+pub(crate) mod http2;
+pub(crate) mod internal;
 pub mod io;
+pub(crate) mod observe;
 pub mod proxy_protocol;
+mod run;
+pub(crate) mod splice;
+pub(crate) mod table;
+pub(crate) mod target;
 pub mod tls;
+pub(crate) mod upstream;
+pub(crate) mod worker;
 
 pub use body::{Body, BodyError, Frame};
 pub use exchange::{Answer, Client, Exchange, Retry, RetryBudget, TlsSession};
 pub use filter::{Filter, Outcome, Reply, Step, Wait};
 pub use head::Head;
+pub use internal::Internals;
 pub use io::Stream;
+pub use run::Proxy;
+#[cfg(test)]
+mod tests;

@@ -5,6 +5,7 @@
 //! without regard to case (RFC 9110 §5.1) and kept as they came.
 
 mod class;
+pub(crate) mod parse;
 #[cfg(test)]
 mod tests;
 

@@ -1,0 +1,65 @@
+//! The proxy as the writer drives it: started at the first need, then following each snapshot.
+
+use std::{io, sync::Arc, thread::available_parallelism, time::Duration};
+
+use crate::{
+    api::{self, Daemon},
+    model::Snapshot,
+    proxy::{Internals, Proxy},
+};
+
+/// The proxy, where something is served by it.
+#[derive(Default)]
+pub(super) struct ProxySide {
+    proxy: Option<Proxy>,
+    fault: Option<String>,
+}
+
+impl ProxySide {
+    /// Brings it to what `snapshot` says.
+    pub(super) fn follow(&mut self, snapshot: &Snapshot, daemon: &Arc<dyn Daemon>) {
+        if self.proxy.is_none() && !Proxy::is_needed(snapshot) {
+            return;
+        }
+        match self.started(daemon) {
+            Ok(proxy) => proxy.follow(snapshot),
+            Err(error) => self.fault = Some(format!("the proxy can't start: {error}")),
+        }
+    }
+
+    fn started(&mut self, daemon: &Arc<dyn Daemon>) -> io::Result<&mut Proxy> {
+        let proxy = match self.proxy.take() {
+            Some(proxy) => proxy,
+            None => {
+                // As many as the affinity of this process allows.
+                let workers = available_parallelism().map_or(1, usize::from);
+                let internals = Internals {
+                    runtime: tokio::runtime::Handle::current(),
+                    api: api::public(Arc::clone(daemon)),
+                    daemon: Arc::clone(daemon),
+                };
+                Proxy::start(workers, Some(internals))?
+            }
+        };
+        self.fault = None;
+        Ok(self.proxy.insert(proxy))
+    }
+
+    /// What could not be done as asked.
+    pub(super) fn faults(&self) -> Vec<String> {
+        let own = self.proxy.as_ref().map(Proxy::faults).unwrap_or_default();
+        self.fault.iter().cloned().chain(own).collect()
+    }
+
+    /// The running proxy.
+    pub(super) fn running(&self) -> Option<&Proxy> {
+        self.proxy.as_ref()
+    }
+
+    /// Lets what runs end, for as long as the entry points grant.
+    pub(super) async fn drain(&mut self, snapshot: &Snapshot) {
+        let Some(proxy) = &mut self.proxy else { return };
+        let graces = snapshot.entry_points.values().map(|point| point.options.grace);
+        proxy.drain(graces.max().unwrap_or(Duration::ZERO)).await;
+    }
+}

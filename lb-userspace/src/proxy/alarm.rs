@@ -1,0 +1,160 @@
+//! Time-outs without timers: each connection has one deadline, and its worker looks through all of
+//! them ten times a second. Setting one is a store; tokio's timers take a lock and a place in a
+//! wheel each time.
+
+use std::{
+    cell::{Cell, RefCell},
+    future::{Future, poll_fn},
+    pin::pin,
+    rc::Rc,
+    task::{Context, Poll, Waker},
+    time::Duration,
+};
+
+/// Between two looks: what deadlines are exact to.
+pub(crate) const TICK: Duration = Duration::from_millis(100);
+
+/// It has been too long.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Elapsed;
+
+/// All alarms of a worker.
+#[derive(Debug, Default)]
+pub(crate) struct Alarms {
+    now: Rc<Cell<u32>>,
+    all: RefCell<Vec<Rc<Slot>>>,
+}
+
+#[derive(Debug, Default)]
+struct Slot {
+    /// The tick at which it goes off; 0 for never.
+    deadline: Cell<u32>,
+    fired: Cell<bool>,
+    waker: RefCell<Option<Waker>>,
+}
+
+/// One connection's alarm.
+#[derive(Debug)]
+pub(crate) struct Alarm {
+    slot: Rc<Slot>,
+    now: Rc<Cell<u32>>,
+}
+
+impl Alarms {
+    /// A new one, not set.
+    pub(crate) fn alarm(&self) -> Alarm {
+        let slot = Rc::<Slot>::default();
+        self.all.borrow_mut().push(Rc::clone(&slot));
+        Alarm { slot, now: Rc::clone(&self.now) }
+    }
+
+    /// A tick has passed: wakes those whose time is up, and forgets those that are gone.
+    pub(crate) fn tick(&self) {
+        let now = self.now.get().wrapping_add(1).max(1);
+        self.now.set(now);
+        self.all.borrow_mut().retain(|slot| {
+            if Rc::strong_count(slot) == 1 {
+                return false;
+            }
+            let deadline = slot.deadline.get();
+            if deadline != 0 && now.wrapping_sub(deadline) < u32::MAX / 2 {
+                slot.deadline.set(0);
+                slot.fired.set(true);
+                if let Some(waker) = slot.waker.borrow().as_ref() {
+                    waker.wake_by_ref();
+                }
+            }
+            true
+        });
+    }
+}
+
+impl Alarm {
+    /// Goes off after `after`, a tick later at the most; never for 0.
+    pub(crate) fn set(&self, after: Duration) {
+        self.slot.fired.set(false);
+        if after.is_zero() {
+            self.slot.deadline.set(0);
+            return;
+        }
+        let ticks = after.as_millis().div_ceil(TICK.as_millis()).min(u32::MAX as u128 / 4) as u32;
+        self.slot.deadline.set(self.now.get().wrapping_add(ticks + 1).max(1));
+    }
+
+    /// Never goes off.
+    pub(crate) fn clear(&self) {
+        self.set(Duration::ZERO);
+    }
+
+    /// Whether it has gone off; else the task is woken when it does.
+    pub(crate) fn poll(&self, cx: &mut Context<'_>) -> Poll<Elapsed> {
+        if self.slot.fired.get() {
+            return Poll::Ready(Elapsed);
+        }
+        let mut waker = self.slot.waker.borrow_mut();
+        if !waker.as_ref().is_some_and(|waker| waker.will_wake(cx.waker())) {
+            *waker = Some(cx.waker().clone());
+        }
+        Poll::Pending
+    }
+
+    /// Waits for `future`, or for the alarm as it is set.
+    ///
+    /// # Errors
+    /// The alarm was first.
+    pub(crate) async fn guard<T>(&self, future: impl Future<Output = T>) -> Result<T, Elapsed> {
+        let mut future = pin!(future);
+        poll_fn(|cx| match future.as_mut().poll(cx) {
+            Poll::Ready(done) => Poll::Ready(Ok(done)),
+            Poll::Pending => self.poll(cx).map(Err),
+        })
+        .await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn has_gone_off(alarm: &Alarm) -> bool {
+        alarm.poll(&mut Context::from_waker(Waker::noop())).is_ready()
+    }
+
+    #[test]
+    fn it_goes_off_a_tick_after_its_time_and_not_before() {
+        let alarms = Alarms::default();
+        let alarm = alarms.alarm();
+        alarm.set(Duration::from_millis(250));
+        for tick in 1..=4 {
+            assert!(!has_gone_off(&alarm), "{tick}");
+            alarms.tick();
+        }
+        assert!(has_gone_off(&alarm));
+    }
+
+    #[test]
+    fn one_that_is_cleared_or_set_anew_is_silent() {
+        let alarms = Alarms::default();
+        let alarm = alarms.alarm();
+        alarm.set(Duration::from_millis(100));
+        alarms.tick();
+        alarm.clear();
+        (0..5).for_each(|_| alarms.tick());
+        assert!(!has_gone_off(&alarm));
+        alarm.set(Duration::from_millis(100));
+        (0..5).for_each(|_| alarms.tick());
+        assert!(has_gone_off(&alarm));
+        alarm.set(Duration::from_secs(9));
+        assert!(!has_gone_off(&alarm));
+    }
+
+    #[test]
+    fn those_that_are_dropped_are_forgotten() {
+        let alarms = Alarms::default();
+        let kept = alarms.alarm();
+        drop(alarms.alarm());
+        alarms.tick();
+        assert_eq!(alarms.all.borrow().len(), 1);
+        drop(kept);
+    }
+}

@@ -1,0 +1,95 @@
+//! Heads of hyper's and of the engine.
+
+use http::{HeaderMap, HeaderName, HeaderValue, Request, Response, StatusCode};
+
+use crate::proxy::{
+    Head,
+    head::{Class, Version, parse::is_host},
+};
+
+/// The head of a request that came by HTTP/2; `None` where it has no sound authority.
+pub(super) fn request<B>(request: &Request<B>, head: &mut Head) -> Option<()> {
+    head.clear();
+    head.version = Version::Http2;
+    head.set_method(request.method().as_str());
+    let target = request.uri().path_and_query().map_or("/", |target| target.as_str());
+    let target = if target.is_empty() { "/" } else { target };
+    if target.bytes().any(|byte| !(0x21..0x7f).contains(&byte)) {
+        return None;
+    }
+    head.set_target(target);
+    let authority = request.uri().authority().map(|authority| authority.as_str());
+    let host = match authority {
+        Some(authority) => authority.as_bytes(),
+        None => request.headers().get(http::header::HOST)?.as_bytes(),
+    };
+    if host.contains(&b'@') || !is_host(host) {
+        return None;
+    }
+    head.add("Host", host);
+    fields(request.headers(), head);
+    Some(())
+}
+
+/// The head of an answer that came by HTTP/2.
+pub(super) fn response<B>(response: &Response<B>, head: &mut Head) {
+    head.clear();
+    head.version = Version::Http2;
+    head.set_status(response.status().as_u16());
+    fields(response.headers(), head);
+}
+
+/// Trailers that came by HTTP/2.
+pub(super) fn trailers(map: &HeaderMap) -> Head {
+    let mut head = Head::default();
+    fields(map, &mut head);
+    head
+}
+
+/// Cookies may come crumb by crumb, and are one field elsewhere (RFC 9113 §8.2.3).
+fn fields(map: &HeaderMap, head: &mut Head) {
+    let mut cookies: Vec<u8> = Vec::new();
+    for (name, value) in map {
+        if name == http::header::HOST {
+            continue;
+        }
+        if name == http::header::COOKIE {
+            if !cookies.is_empty() {
+                cookies.extend_from_slice(b"; ");
+            }
+            cookies.extend_from_slice(value.as_bytes());
+            continue;
+        }
+        head.add(name.as_str(), value.as_bytes());
+    }
+    if !cookies.is_empty() {
+        head.add("cookie", cookies);
+    }
+}
+
+/// The engine's fields for hyper: those of a connection stay behind (RFC 9113 §8.2.2).
+pub(super) fn headers(head: &Head, keep_length: bool) -> HeaderMap {
+    let mut map = HeaderMap::with_capacity(head.fields.len());
+    let named = crate::proxy::upstream::write::Named::of(head);
+    for field in &head.fields {
+        let name = head.slice(field.name);
+        let keep = match field.class {
+            Class::Plain | Class::Forwarded | Class::Trailer => !named.has(head, name),
+            Class::Te => head.slice(field.value).eq_ignore_ascii_case(b"trailers"),
+            Class::ContentLength => keep_length,
+            _ => false,
+        };
+        if keep
+            && let (Ok(name), Ok(value)) =
+                (HeaderName::from_bytes(name), HeaderValue::from_bytes(head.slice(field.value)))
+        {
+            map.append(name, value);
+        }
+    }
+    map
+}
+
+/// A status for hyper.
+pub(super) fn status(head: &Head) -> StatusCode {
+    StatusCode::from_u16(head.status()).unwrap_or(StatusCode::BAD_GATEWAY)
+}

@@ -1,0 +1,69 @@
+//! Who serves what: made from a snapshot, swapped while requests run, and made anew only as far as
+//! something changed.
+
+mod build;
+mod service;
+
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+
+pub(crate) use build::Tables;
+pub(crate) use service::{Balanced, ClientTlsOf, Slot, Upstreams};
+
+use super::{Exchange, Filter, head::Class, internal::Internal, observe, target};
+use crate::{
+    model::{EntryPointOptions, Id, Middleware},
+    rule::Index,
+};
+
+/// An entry point, as long as it exists.
+pub(crate) struct Entry {
+    pub(crate) name: Arc<str>,
+    pub(crate) table: ArcSwap<EntryTable>,
+    pub(crate) stats: observe::EntryStats,
+}
+
+/// What an entry point serves now.
+pub(crate) struct EntryTable {
+    pub(crate) options: Arc<EntryPointOptions>,
+    /// HTTP routers without TLS.
+    pub(crate) plain: Index<Arc<Route>>,
+    /// HTTP routers with TLS.
+    pub(crate) secure: Index<Arc<Route>>,
+}
+
+/// A router at work.
+pub(crate) struct Route {
+    pub(crate) id: Id,
+    /// In the order of the configuration.
+    pub(crate) filters: Vec<Arc<dyn Filter>>,
+    /// What they were made from, to be kept where it stays the same.
+    pub(crate) made_from: Vec<Arc<Middleware>>,
+    pub(crate) service: Id,
+    pub(crate) target: Target,
+    pub(crate) stats: observe::RouteStats,
+}
+
+/// Where a router leads.
+pub(crate) enum Target {
+    Service(Arc<Slot>),
+    Internal(Internal),
+}
+
+impl EntryTable {
+    /// The first router whose rule matches.
+    pub(crate) fn route(&self, exchange: &Exchange) -> Option<Arc<Route>> {
+        let index = if exchange.is_tls() { &self.secure } else { &self.plain };
+        index.find(exchange).cloned()
+    }
+
+    /// Makes a request what routers, filters and servers may believe.
+    pub(crate) fn prepare(&self, exchange: &mut Exchange) {
+        if !exchange.client.is_trusted {
+            exchange.request.fields.retain(|field| field.class != Class::Forwarded);
+        }
+        let options = &self.options;
+        target::clean(&mut exchange.request, options.sanitize_path, options.encode_semicolons);
+    }
+}

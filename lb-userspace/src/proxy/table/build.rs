@@ -1,0 +1,251 @@
+//! From a snapshot to tables.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use arc_swap::ArcSwap;
+
+use super::{
+    Balanced, Entry, EntryTable, Route, Slot, Target, Upstreams, service::default_transport,
+};
+use crate::{
+    middleware::{Reference, Surroundings},
+    model::{Id, Middleware, Path, Protocol, Router, Snapshot, Transport},
+    proxy::{Filter, Internals, ask::Asker, internal::Internal, observe},
+    rule::{self, Index},
+};
+
+/// Everything that is served, by name.
+pub(crate) struct Tables {
+    pub(crate) entries: BTreeMap<String, Arc<Entry>>,
+    pub(crate) slots: BTreeMap<Id, Arc<Slot>>,
+    pub(crate) routes: BTreeMap<Id, Arc<Route>>,
+    transports: BTreeMap<Id, Arc<Upstreams>>,
+    /// Routers that are off, and why.
+    pub(crate) faults: BTreeMap<Id, String>,
+    made_from: Option<MadeFrom>,
+    ask: Arc<Asker>,
+    internals: Option<Internals>,
+    default_tls: Arc<rustls::ClientConfig>,
+}
+
+/// What routes depend on; while it stays the same they do.
+struct MadeFrom {
+    routers: Arc<BTreeMap<Id, Router>>,
+    middlewares: BTreeMap<Id, Arc<Middleware>>,
+}
+
+impl Tables {
+    /// Nothing.
+    pub(crate) fn new(
+        internals: Option<Internals>,
+        default_tls: Arc<rustls::ClientConfig>,
+    ) -> Self {
+        Self {
+            entries: BTreeMap::new(),
+            slots: BTreeMap::new(),
+            routes: BTreeMap::new(),
+            transports: BTreeMap::new(),
+            faults: BTreeMap::new(),
+            made_from: None,
+            ask: Arc::default(),
+            internals,
+            default_tls,
+        }
+    }
+
+    /// Brings everything to what `snapshot` says. What stays the same keeps its state.
+    pub(crate) fn follow(&mut self, snapshot: &Snapshot) {
+        self.services(snapshot);
+        self.ask.slots.store(Arc::new(self.slots.clone()));
+        let same = self.made_from.as_ref().is_some_and(|old| {
+            Arc::ptr_eq(&old.routers, &snapshot.routers) && old.middlewares == snapshot.middlewares
+        });
+        if !same {
+            self.routes(snapshot);
+        }
+        self.entries(snapshot, same);
+        self.made_from = Some(MadeFrom {
+            routers: Arc::clone(&snapshot.routers),
+            middlewares: snapshot.middlewares.clone(),
+        });
+    }
+
+    fn services(&mut self, snapshot: &Snapshot) {
+        self.slots.retain(|id, _| snapshot.services.contains_key(id));
+        self.transports.retain(|id, old| {
+            snapshot.transports.get(id).is_some_and(|new| *new == old.settings)
+                || *id == default_transport()
+        });
+        for (id, service) in &snapshot.services {
+            let wanted = service.http.transport.clone().unwrap_or_else(default_transport);
+            let transport = self.transport(snapshot, wanted);
+            match self.slots.get(id) {
+                Some(slot) => {
+                    let old = slot.current.load();
+                    if !old.is_made_from(service, &transport) {
+                        slot.current.store(Arc::new(Balanced::new(
+                            service,
+                            &transport,
+                            Some(&old),
+                        )));
+                    }
+                }
+                None => {
+                    let balanced = Balanced::new(service, &transport, None);
+                    let current = ArcSwap::from_pointee(balanced);
+                    self.slots.insert(id.clone(), Arc::new(Slot { id: id.clone(), current }));
+                }
+            }
+        }
+    }
+
+    fn transport(&mut self, snapshot: &Snapshot, id: Id) -> Arc<Upstreams> {
+        let tls = &self.default_tls;
+        let made = self.transports.entry(id).or_insert_with_key(|id| {
+            let settings = snapshot.transports.get(id).cloned();
+            let settings = settings.unwrap_or_else(|| Arc::new(Transport::new(id.clone())));
+            Arc::new(Upstreams::new(settings, Arc::clone(tls)))
+        });
+        Arc::clone(made)
+    }
+
+    fn routes(&mut self, snapshot: &Snapshot) {
+        let old = std::mem::take(&mut self.routes);
+        self.faults.clear();
+        for router in snapshot.routers.values() {
+            if router.id.protocol != Protocol::Http || router.path != Path::Proxy {
+                continue;
+            }
+            match self.route(snapshot, router, old.get(&router.id)) {
+                Ok(route) => {
+                    self.routes.insert(router.id.clone(), Arc::new(route));
+                }
+                Err(why) => {
+                    self.faults.insert(router.id.clone(), why);
+                }
+            }
+        }
+    }
+
+    fn route(
+        &self,
+        snapshot: &Snapshot,
+        router: &Router,
+        old: Option<&Arc<Route>>,
+    ) -> Result<Route, String> {
+        let mut made_from = Vec::new();
+        for id in &router.middlewares {
+            expand(snapshot, id, &mut made_from, 0)?;
+        }
+        let mut filters = Vec::new();
+        for middleware in &made_from {
+            let kept = old.and_then(|old| kept_filter(old, middleware));
+            filters.push(match kept {
+                Some(filter) => filter,
+                None => self.filter(router, middleware)?,
+            });
+        }
+        let target = match Internal::of(&router.service.name, self.internals.as_ref()) {
+            Some(internal) if router.service.is_internal_service() => Target::Internal(internal),
+            _ => {
+                let slot = self.slots.get(&router.service);
+                Target::Service(
+                    slot.cloned().ok_or_else(|| format!("no service {}", router.service))?,
+                )
+            }
+        };
+        Ok(Route {
+            id: router.id.clone(),
+            filters,
+            made_from,
+            service: router.service.clone(),
+            target,
+            stats: observe::RouteStats::default(),
+        })
+    }
+
+    fn filter(&self, router: &Router, middleware: &Middleware) -> Result<Arc<dyn Filter>, String> {
+        let surroundings =
+            Surroundings { id: &middleware.id, router: &router.id, ask: self.ask.clone() };
+        let made = middleware.settings.filter(&surroundings);
+        made.map_err(|why| format!("middleware {}: {why}", middleware.id.qualified()))
+    }
+
+    fn entries(&mut self, snapshot: &Snapshot, same_routes: bool) {
+        self.entries.retain(|name, _| snapshot.entry_points.contains_key(name));
+        for (name, point) in &snapshot.entry_points {
+            if point.protocol != Protocol::Tcp {
+                continue;
+            }
+            let old = self.entries.get(name);
+            let same =
+                same_routes && old.is_some_and(|old| *old.table.load().options == *point.options);
+            if same {
+                continue;
+            }
+            let table = EntryTable {
+                options: Arc::clone(&point.options),
+                plain: self.index(snapshot, name, false),
+                secure: self.index(snapshot, name, true),
+            };
+            match old {
+                Some(entry) => entry.table.store(Arc::new(table)),
+                None => {
+                    let entry = Entry {
+                        name: name.as_str().into(),
+                        table: ArcSwap::from_pointee(table),
+                        stats: observe::EntryStats::default(),
+                    };
+                    self.entries.insert(name.clone(), Arc::new(entry));
+                }
+            }
+        }
+    }
+
+    fn index(&self, snapshot: &Snapshot, entry_point: &str, tls: bool) -> Index<Arc<Route>> {
+        let routes = self.routes.values().filter_map(|route| {
+            let router = snapshot.routers.get(&route.id)?;
+            let is_here = router.entry_points.iter().any(|name| name == entry_point);
+            (is_here && router.tls.is_some() == tls).then(|| rule::Route {
+                name: route.id.qualified(),
+                rule: router.rule.clone(),
+                priority: router.priority,
+                value: Arc::clone(route),
+            })
+        });
+        Index::new(routes)
+    }
+}
+
+/// The filter that a route had of the same middleware.
+fn kept_filter(old: &Route, middleware: &Arc<Middleware>) -> Option<Arc<dyn Filter>> {
+    let at = old.made_from.iter().position(|other| other == middleware)?;
+    old.filters.get(at).cloned()
+}
+
+/// Chains stand for what they name.
+fn expand(
+    snapshot: &Snapshot,
+    id: &Id,
+    out: &mut Vec<Arc<Middleware>>,
+    depth: usize,
+) -> Result<(), String> {
+    let middleware = snapshot.middlewares.get(id);
+    let middleware = middleware.ok_or_else(|| format!("no middleware {}", id.qualified()))?;
+    let refers = middleware.settings.refers();
+    let chained: Vec<_> = refers
+        .iter()
+        .filter_map(|reference| match reference {
+            Reference::Middleware(name) => Some(Id::refer(id.protocol, name, &id.provider)),
+            Reference::Service(_) => None,
+        })
+        .collect();
+    if chained.is_empty() {
+        out.push(Arc::clone(middleware));
+        return Ok(());
+    }
+    if depth > 16 {
+        return Err(format!("chain {} leads back to itself", id.qualified()));
+    }
+    chained.iter().try_for_each(|id| expand(snapshot, id, out, depth + 1))
+}

@@ -1,0 +1,5 @@
+//! The engine over real sockets: a proxy of one worker, clients that say what they like, and
+//! origins that answer what they like.
+
+mod http1;
+mod kit;

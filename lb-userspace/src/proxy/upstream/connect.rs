@@ -1,0 +1,67 @@
+//! A new connection to a server.
+
+use std::{io, net::SocketAddr, time::Duration};
+
+use tokio::net::TcpStream;
+
+use super::Conn;
+use crate::proxy::{
+    alarm::{Alarm, Elapsed},
+    io::{Plain, Stream},
+    table::ClientTlsOf,
+};
+
+/// Why a server can't be reached.
+#[derive(Debug)]
+pub(crate) enum ConnectError {
+    /// Refused, no route, no descriptors.
+    Io(io::Error),
+    /// No answer, or a handshake that takes too long.
+    Timeout,
+    /// The handshake failed.
+    Tls(io::Error),
+}
+
+impl ConnectError {
+    /// The label of the counter.
+    pub(crate) fn reason(&self) -> &'static str {
+        match self {
+            Self::Io(error) if error.kind() == io::ErrorKind::ConnectionRefused => {
+                "connection_refused"
+            }
+            Self::Io(_) => "connect_failed",
+            Self::Timeout => "connect_timeout",
+            Self::Tls(_) => "server_tls_failed",
+        }
+    }
+}
+
+/// Connects, with TLS where `tls` says so, within `patience`.
+///
+/// # Errors
+/// See [`ConnectError`].
+pub(crate) async fn connect(
+    address: SocketAddr,
+    tls: Option<&ClientTlsOf>,
+    alarm: &Alarm,
+    patience: Duration,
+) -> Result<Conn, ConnectError> {
+    alarm.set(patience);
+    let connecting = async {
+        let tcp = TcpStream::connect(address).await.map_err(ConnectError::Io)?;
+        tcp.set_nodelay(true).map_err(ConnectError::Io)?;
+        match tls {
+            None => Ok(Stream::from(tcp)),
+            Some(tls) => {
+                let (config, name) = (tls.config.clone(), tls.name.clone());
+                Stream::connect(Plain::from(tcp), config, name).await.map_err(ConnectError::Tls)
+            }
+        }
+    };
+    let done = alarm.guard(connecting).await;
+    alarm.clear();
+    match done {
+        Err(Elapsed) => Err(ConnectError::Timeout),
+        Ok(stream) => Ok(Conn::new(stream?)),
+    }
+}

@@ -1,0 +1,241 @@
+//! A worker: a thread with a runtime of its own, its listeners, connections, buffers and kept
+//! connections to servers. Workers share what is configured, and nothing that a request changes.
+
+use std::{
+    cell::{Cell, RefCell},
+    future::Future,
+    net::TcpListener as StdListener,
+    rc::Rc,
+    sync::Arc,
+    thread::JoinHandle,
+    time::Duration,
+};
+
+use tokio::{
+    net::{TcpListener, TcpStream},
+    sync::{Notify, mpsc, oneshot},
+    task::{AbortHandle, LocalSet, spawn_local},
+};
+
+use super::{
+    Client, Head,
+    alarm::{Alarms, TICK},
+    buffers::Buffers,
+    clock::Clock,
+    http1,
+    http2::Senders,
+    io::Stream,
+    splice::Pipes,
+    table::Entry,
+    upstream::Pool,
+};
+
+/// What a worker is told.
+pub(crate) enum Order {
+    /// Accept connections of an entry point from this socket, in place of the one before.
+    Listen(Arc<Entry>, StdListener),
+    /// Accept no more of this entry point's.
+    Close(Arc<str>),
+    /// Accept no more; end connections as they become idle, all of them after the time.
+    Drain(Duration, oneshot::Sender<()>),
+}
+
+/// What a worker has for itself.
+#[derive(Default)]
+pub(crate) struct Worker {
+    pub(crate) alarms: Alarms,
+    pub(crate) buffers: Buffers,
+    pub(crate) heads: Heads,
+    pub(crate) clock: Clock,
+    pub(crate) pool: Pool,
+    pub(crate) pipes: Pipes,
+    pub(crate) senders: Senders,
+    connections: Cell<usize>,
+    is_draining: Cell<bool>,
+    drain: Notify,
+    ended: Notify,
+}
+
+/// Heads that are lent.
+#[derive(Debug, Default)]
+pub(crate) struct Heads(RefCell<Vec<Head>>);
+
+impl Heads {
+    const KEPT: usize = 256;
+
+    pub(crate) fn take(&self) -> Head {
+        self.0.borrow_mut().pop().unwrap_or_default()
+    }
+
+    pub(crate) fn give_back(&self, mut head: Head) {
+        head.clear();
+        let mut kept = self.0.borrow_mut();
+        if kept.len() < Self::KEPT && head.bytes.capacity() <= 64 * 1024 {
+            kept.push(head);
+        }
+    }
+}
+
+impl Worker {
+    /// Whether connections are to end.
+    pub(crate) fn is_draining(&self) -> bool {
+        self.is_draining.get()
+    }
+
+    /// Resolves when connections are to end.
+    pub(crate) async fn draining(&self) {
+        while !self.is_draining.get() {
+            self.drain.notified().await;
+        }
+    }
+
+    /// How many connections there are.
+    pub(crate) fn connections(&self) -> usize {
+        self.connections.get()
+    }
+}
+
+/// Counts a connection while it lives.
+struct Counted(Rc<Worker>);
+
+impl Counted {
+    fn new(worker: &Rc<Worker>) -> Self {
+        worker.connections.set(worker.connections.get() + 1);
+        Self(Rc::clone(worker))
+    }
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        self.0.connections.set(self.0.connections.get() - 1);
+        if self.0.connections.get() == 0 {
+            self.0.ended.notify_waiters();
+        }
+    }
+}
+
+/// A running worker.
+pub(crate) struct Handle {
+    orders: mpsc::UnboundedSender<Order>,
+    _thread: JoinHandle<()>,
+}
+
+impl Handle {
+    /// Starts one, on `cpu` where given.
+    ///
+    /// # Errors
+    /// The thread or its runtime can't be made.
+    pub(crate) fn start(number: usize) -> std::io::Result<Self> {
+        let (orders, inbox) = mpsc::unbounded_channel();
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        let thread = std::thread::Builder::new().name(format!("proxy-{number}"));
+        let thread = thread.spawn(move || {
+            LocalSet::new().block_on(&runtime, run(inbox));
+        })?;
+        Ok(Self { orders, _thread: thread })
+    }
+
+    /// Tells it. One that has ended hears nothing.
+    pub(crate) fn tell(&self, order: Order) {
+        let _ended = self.orders.send(order);
+    }
+}
+
+async fn run(mut inbox: mpsc::UnboundedReceiver<Order>) {
+    let worker = Rc::new(Worker::default());
+    super::ask::this_thread_is(&worker);
+    spawn_local(tick(Rc::clone(&worker)));
+    let mut listening: Vec<(Arc<str>, AbortHandle)> = Vec::new();
+    while let Some(order) = inbox.recv().await {
+        match order {
+            Order::Listen(entry, socket) => {
+                let name = Arc::clone(&entry.name);
+                close(&mut listening, &name);
+                match TcpListener::from_std(socket) {
+                    Ok(listener) => {
+                        let task = spawn_local(accept(listener, entry, Rc::clone(&worker)));
+                        listening.push((name, task.abort_handle()));
+                    }
+                    Err(error) => tracing::error!("entry point {name}: {error}"),
+                }
+            }
+            Order::Close(name) => close(&mut listening, &name),
+            Order::Drain(patience, done) => {
+                listening.drain(..).for_each(|(_, task)| task.abort());
+                spawn_local(drain(Rc::clone(&worker), patience, done));
+            }
+        }
+    }
+}
+
+fn close(listening: &mut Vec<(Arc<str>, AbortHandle)>, name: &str) {
+    listening.retain(|(other, task)| {
+        if **other == *name {
+            task.abort();
+        }
+        **other != *name
+    });
+}
+
+async fn drain(worker: Rc<Worker>, patience: Duration, done: oneshot::Sender<()>) {
+    worker.is_draining.set(true);
+    worker.drain.notify_waiters();
+    let empty = async {
+        while worker.connections.get() > 0 {
+            worker.ended.notified().await;
+        }
+    };
+    // What has not ended by then is cut off with the process.
+    let _late = tokio::time::timeout(patience, empty).await;
+    let _gone = done.send(());
+}
+
+/// Keeps time for a worker.
+async fn tick(worker: Rc<Worker>) {
+    let mut ticks = tokio::time::interval(TICK);
+    ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    for count in 0u64.. {
+        ticks.tick().await;
+        worker.alarms.tick();
+        if count % 10 == 0 {
+            worker.clock.tick();
+            worker.pool.sweep(|_| true);
+        }
+    }
+}
+
+async fn accept(listener: TcpListener, entry: Arc<Entry>, worker: Rc<Worker>) {
+    loop {
+        match listener.accept().await {
+            Ok((tcp, peer)) => connection(tcp, peer, &entry, &worker),
+            Err(error) => {
+                // No descriptors left: those of connections that end come back.
+                tracing::warn!("entry point {}: accepting failed: {error}", entry.name);
+                tokio::time::sleep(Duration::from_millis(50)).await;
+            }
+        }
+    }
+}
+
+fn connection(tcp: TcpStream, peer: std::net::SocketAddr, entry: &Arc<Entry>, worker: &Rc<Worker>) {
+    let Ok(local) = tcp.local_addr() else { return };
+    let _best_effort = tcp.set_nodelay(true);
+    let options = entry.table.load().options.clone();
+    let client = Arc::new(Client {
+        peer,
+        local,
+        entry_point: Arc::clone(&entry.name),
+        is_trusted: options.forwarded.trusts(peer.ip()),
+        tls: None,
+    });
+    let (entry, worker, counted) = (Arc::clone(entry), Rc::clone(worker), Counted::new(worker));
+    spawn_local(async move {
+        let _counted = counted;
+        http1::serve(Stream::from(tcp), client, entry, worker).await;
+    });
+}
+
+/// For futures that a worker spawns.
+pub(crate) fn spawn(future: impl Future<Output = ()> + 'static) {
+    spawn_local(future);
+}
