@@ -242,7 +242,7 @@ async fn connect(
 ) -> Result<upstream::Conn, Tried> {
     let tls = service.transport.tls_for(server, is_upgrade);
     let patience = service.transport.settings.dial_timeout;
-    let made = upstream::connect(server.address(), tls.as_ref(), alarm, patience).await;
+    let made = upstream::connect(server.address(), tls, alarm, patience).await;
     made.map_err(|error: ConnectError| {
         ticket.failed();
         Tried::Unreachable(server.id(), error.reason())

@@ -1,6 +1,7 @@
 //! The L7 proxy: HTTP/1.1 and HTTP/2, TCP and UDP, on worker threads that share nothing on
 //! the way of a request.
 
+pub(crate) mod accept;
 pub(crate) mod alarm;
 pub(crate) mod ask;
 pub mod body;

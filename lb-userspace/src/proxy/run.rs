@@ -43,7 +43,7 @@ impl Proxy {
     /// Threads can't be made.
     pub fn start(workers: usize, internals: Option<Internals>) -> io::Result<Self> {
         let workers = (0..workers.max(1)).map(Handle::start).collect::<io::Result<_>>()?;
-        let tables = Tables::new(internals, default_tls());
+        let tables = Tables::new(internals);
         Ok(Self { workers, tables, listening: BTreeMap::new(), faults: Vec::new() })
     }
 
@@ -106,14 +106,6 @@ impl Proxy {
     fn tell_all(&self, order: impl Fn() -> Order) {
         self.workers.iter().for_each(|worker| worker.tell(order()));
     }
-}
-
-/// TLS towards servers, as the host trusts them.
-fn default_tls() -> Arc<rustls::ClientConfig> {
-    let mut roots = rustls::RootCertStore::empty();
-    roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
-    let config = rustls::ClientConfig::builder().with_root_certificates(roots);
-    Arc::new(config.with_no_client_auth())
 }
 
 /// Where to listen: every TCP entry point but those that the kernel serves.

@@ -9,9 +9,9 @@ use std::sync::Arc;
 use arc_swap::ArcSwap;
 
 pub(crate) use build::Tables;
-pub(crate) use service::{Balanced, ClientTlsOf, Slot, Upstreams};
+pub(crate) use service::{Balanced, Slot, Upstreams};
 
-use super::{Exchange, Filter, head::Class, internal::Internal, observe, target};
+use super::{Exchange, Filter, head::Class, internal::Internal, observe, target, tls::Hosts};
 use crate::{
     model::{EntryPointOptions, Id, Middleware},
     rule::Index,
@@ -31,6 +31,8 @@ pub(crate) struct EntryTable {
     pub(crate) plain: Index<Arc<Route>>,
     /// HTTP routers with TLS.
     pub(crate) secure: Index<Arc<Route>>,
+    /// How TLS is terminated, where it is.
+    pub(crate) tls: Option<Hosts>,
 }
 
 /// A router at work.

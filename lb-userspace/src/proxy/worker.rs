@@ -6,25 +6,23 @@ use std::{
     future::Future,
     net::TcpListener as StdListener,
     rc::Rc,
-    sync::Arc,
+    sync::{Arc, atomic::Ordering::Relaxed},
     thread::JoinHandle,
     time::Duration,
 };
 
 use tokio::{
-    net::{TcpListener, TcpStream},
+    net::TcpListener,
     sync::{Notify, mpsc, oneshot},
     task::{AbortHandle, LocalSet, spawn_local},
 };
 
 use super::{
-    Client, Head,
+    Head, accept,
     alarm::{Alarms, TICK},
     buffers::Buffers,
     clock::Clock,
-    http1,
     http2::Senders,
-    io::Stream,
     splice::Pipes,
     table::Entry,
     upstream::Pool,
@@ -96,17 +94,20 @@ impl Worker {
 }
 
 /// Counts a connection while it lives.
-struct Counted(Rc<Worker>);
+struct Counted(Rc<Worker>, Arc<Entry>);
 
 impl Counted {
-    fn new(worker: &Rc<Worker>) -> Self {
+    fn new(worker: &Rc<Worker>, entry: &Arc<Entry>) -> Self {
         worker.connections.set(worker.connections.get() + 1);
-        Self(Rc::clone(worker))
+        entry.stats.accepted.fetch_add(1, Relaxed);
+        entry.stats.open.fetch_add(1, Relaxed);
+        Self(Rc::clone(worker), Arc::clone(entry))
     }
 }
 
 impl Drop for Counted {
     fn drop(&mut self) {
+        self.1.stats.open.fetch_sub(1, Relaxed);
         self.0.connections.set(self.0.connections.get() - 1);
         if self.0.connections.get() == 0 {
             self.0.ended.notify_waiters();
@@ -207,7 +208,14 @@ async fn tick(worker: Rc<Worker>) {
 async fn accept(listener: TcpListener, entry: Arc<Entry>, worker: Rc<Worker>) {
     loop {
         match listener.accept().await {
-            Ok((tcp, peer)) => connection(tcp, peer, &entry, &worker),
+            Ok((tcp, peer)) => {
+                let (entry, worker) = (Arc::clone(&entry), Rc::clone(&worker));
+                let counted = Counted::new(&worker, &entry);
+                spawn_local(async move {
+                    let _counted = counted;
+                    accept::connection(tcp, peer, entry, worker).await;
+                });
+            }
             Err(error) => {
                 // No descriptors left: those of connections that end come back.
                 tracing::warn!("entry point {}: accepting failed: {error}", entry.name);
@@ -215,24 +223,6 @@ async fn accept(listener: TcpListener, entry: Arc<Entry>, worker: Rc<Worker>) {
             }
         }
     }
-}
-
-fn connection(tcp: TcpStream, peer: std::net::SocketAddr, entry: &Arc<Entry>, worker: &Rc<Worker>) {
-    let Ok(local) = tcp.local_addr() else { return };
-    let _best_effort = tcp.set_nodelay(true);
-    let options = entry.table.load().options.clone();
-    let client = Arc::new(Client {
-        peer,
-        local,
-        entry_point: Arc::clone(&entry.name),
-        is_trusted: options.forwarded.trusts(peer.ip()),
-        tls: None,
-    });
-    let (entry, worker, counted) = (Arc::clone(entry), Rc::clone(worker), Counted::new(worker));
-    spawn_local(async move {
-        let _counted = counted;
-        http1::serve(Stream::from(tcp), client, entry, worker).await;
-    });
 }
 
 /// For futures that a worker spawns.

@@ -7,7 +7,7 @@ use std::{
     time::Duration,
 };
 
-pub(crate) use series::{Key, Reading, Series};
+pub(crate) use series::{Key, Series};
 
 use super::{
     Exchange,

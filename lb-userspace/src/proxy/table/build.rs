@@ -9,8 +9,17 @@ use super::{
 };
 use crate::{
     middleware::{Reference, Surroundings},
-    model::{Id, Middleware, Path, Protocol, Router, Snapshot, Transport},
-    proxy::{Filter, Internals, ask::Asker, internal::Internal, observe},
+    model::{
+        EntryPoint, Id, Middleware, Path, Protocol, Router, RouterTls, Snapshot, TlsConfig,
+        Transport,
+    },
+    proxy::{
+        Filter, Internals,
+        ask::Asker,
+        internal::Internal,
+        observe,
+        tls::{Hosts, Store},
+    },
     rule::{self, Index},
 };
 
@@ -25,21 +34,19 @@ pub(crate) struct Tables {
     made_from: Option<MadeFrom>,
     ask: Arc<Asker>,
     internals: Option<Internals>,
-    default_tls: Arc<rustls::ClientConfig>,
+    tls: Arc<Store>,
 }
 
 /// What routes depend on; while it stays the same they do.
 struct MadeFrom {
     routers: Arc<BTreeMap<Id, Router>>,
     middlewares: BTreeMap<Id, Arc<Middleware>>,
+    tls: BTreeMap<String, Arc<TlsConfig>>,
 }
 
 impl Tables {
     /// Nothing.
-    pub(crate) fn new(
-        internals: Option<Internals>,
-        default_tls: Arc<rustls::ClientConfig>,
-    ) -> Self {
+    pub(crate) fn new(internals: Option<Internals>) -> Self {
         Self {
             entries: BTreeMap::new(),
             slots: BTreeMap::new(),
@@ -49,12 +56,16 @@ impl Tables {
             made_from: None,
             ask: Arc::default(),
             internals,
-            default_tls,
+            tls: Arc::default(),
         }
     }
 
     /// Brings everything to what `snapshot` says. What stays the same keeps its state.
     pub(crate) fn follow(&mut self, snapshot: &Snapshot) {
+        let same_tls = self.made_from.as_ref().is_some_and(|old| old.tls == snapshot.tls);
+        if !same_tls {
+            self.tls.apply(&snapshot.tls);
+        }
         self.services(snapshot);
         self.ask.slots.store(Arc::new(self.slots.clone()));
         let same = self.made_from.as_ref().is_some_and(|old| {
@@ -63,10 +74,11 @@ impl Tables {
         if !same {
             self.routes(snapshot);
         }
-        self.entries(snapshot, same);
+        self.entries(snapshot, same && same_tls);
         self.made_from = Some(MadeFrom {
             routers: Arc::clone(&snapshot.routers),
             middlewares: snapshot.middlewares.clone(),
+            tls: snapshot.tls.clone(),
         });
     }
 
@@ -100,11 +112,11 @@ impl Tables {
     }
 
     fn transport(&mut self, snapshot: &Snapshot, id: Id) -> Arc<Upstreams> {
-        let tls = &self.default_tls;
+        let tls = Arc::clone(&self.tls);
         let made = self.transports.entry(id).or_insert_with_key(|id| {
             let settings = snapshot.transports.get(id).cloned();
             let settings = settings.unwrap_or_else(|| Arc::new(Transport::new(id.clone())));
-            Arc::new(Upstreams::new(settings, Arc::clone(tls)))
+            Arc::new(Upstreams::new(settings, &tls))
         });
         Arc::clone(made)
     }
@@ -185,8 +197,9 @@ impl Tables {
             }
             let table = EntryTable {
                 options: Arc::clone(&point.options),
-                plain: self.index(snapshot, name, false),
-                secure: self.index(snapshot, name, true),
+                plain: self.index(snapshot, point, false),
+                secure: self.index(snapshot, point, true),
+                tls: self.hosts(snapshot, point),
             };
             match old {
                 Some(entry) => entry.table.store(Arc::new(table)),
@@ -202,11 +215,35 @@ impl Tables {
         }
     }
 
-    fn index(&self, snapshot: &Snapshot, entry_point: &str, tls: bool) -> Index<Arc<Route>> {
+    /// TLS options by host, where a router here terminates TLS.
+    fn hosts(&self, snapshot: &Snapshot, point: &EntryPoint) -> Option<Hosts> {
+        let here = self.routes.values().filter_map(|route| snapshot.routers.get(&route.id));
+        let here = here.filter(|router| is_at(router, point));
+        let mut secure =
+            here.filter_map(|router| Some((router, tls_at(router, point)?))).peekable();
+        secure.peek()?;
+        let mut hosts = Hosts::new(self.tls.acceptor(None, "file").ok()?);
+        for (router, tls) in secure {
+            let acceptor = match self.tls.acceptor(tls.options.as_deref(), &router.id.provider) {
+                Ok(acceptor) => acceptor,
+                Err(why) => {
+                    tracing::warn!("router {}: {why}; the default ones hold", router.id);
+                    continue;
+                }
+            };
+            for host in router.rule.iter().flat_map(|rule| rule.hosts()) {
+                if let Err(warning) = hosts.put(host, &acceptor) {
+                    tracing::warn!("{warning}");
+                }
+            }
+        }
+        Some(hosts)
+    }
+
+    fn index(&self, snapshot: &Snapshot, point: &EntryPoint, tls: bool) -> Index<Arc<Route>> {
         let routes = self.routes.values().filter_map(|route| {
             let router = snapshot.routers.get(&route.id)?;
-            let is_here = router.entry_points.iter().any(|name| name == entry_point);
-            (is_here && router.tls.is_some() == tls).then(|| rule::Route {
+            (is_at(router, point) && tls_at(router, point).is_some() == tls).then(|| rule::Route {
                 name: route.id.qualified(),
                 rule: router.rule.clone(),
                 priority: router.priority,
@@ -215,6 +252,15 @@ impl Tables {
         });
         Index::new(routes)
     }
+}
+
+fn is_at(router: &Router, point: &EntryPoint) -> bool {
+    router.entry_points.contains(&point.name)
+}
+
+/// A router's TLS, or else its entry point's.
+fn tls_at<'a>(router: &'a Router, point: &'a EntryPoint) -> Option<&'a RouterTls> {
+    router.tls.as_deref().or(point.options.tls.as_ref())
 }
 
 /// The filter that a route had of the same middleware.

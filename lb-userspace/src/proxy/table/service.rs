@@ -2,14 +2,15 @@
 
 use std::sync::Arc;
 
-use arc_swap::ArcSwap;
-use rustls::pki_types::ServerName;
-
 use crate::{
     balance::{Group, Key, NoServer, Server, Ticket},
     model::{self, Id, Protocol, Scheme, Service, Transport},
-    proxy::Exchange,
+    proxy::{
+        Exchange,
+        tls::{Connector, Store},
+    },
 };
+use arc_swap::ArcSwap;
 
 /// A service by its name: what it is now is swapped, the slot stays.
 pub(crate) struct Slot {
@@ -28,30 +29,29 @@ pub(crate) struct Balanced {
 /// How servers are talked to.
 pub(crate) struct Upstreams {
     pub(crate) settings: Arc<Transport>,
-    tls: Arc<rustls::ClientConfig>,
-}
-
-/// TLS towards one server.
-pub(crate) struct ClientTlsOf {
-    pub(crate) config: Arc<rustls::ClientConfig>,
-    pub(crate) name: ServerName<'static>,
+    tls: Arc<Connector>,
+    /// For what HTTP/2 can't carry.
+    tls_http1: Arc<Connector>,
 }
 
 impl Upstreams {
-    pub(crate) fn new(settings: Arc<Transport>, tls: Arc<rustls::ClientConfig>) -> Self {
-        Self { settings, tls }
+    pub(crate) fn new(settings: Arc<Transport>, store: &Store) -> Self {
+        let only = Transport { disable_http2: true, ..(*settings).clone() };
+        Self { tls: store.connector(&settings), tls_http1: store.connector(&only), settings }
     }
 
-    /// How to encrypt towards `server`; `None` where it isn't.
-    pub(crate) fn tls_for(&self, server: &Server, _only_http1: bool) -> Option<ClientTlsOf> {
+    /// Who encrypts towards `server`, and the name it goes by; `None` where nobody does.
+    pub(crate) fn tls_for<'a>(
+        &'a self,
+        server: &'a Server,
+        only_http1: bool,
+    ) -> Option<(&'a Connector, &'a str)> {
         if server.options().scheme != Scheme::Https {
             return None;
         }
         let host = server.name().rsplit_once(':').map_or(server.name(), |(host, _)| host);
-        let named = self.settings.tls.server_name.as_deref();
-        let name = ServerName::try_from(named.unwrap_or(host).to_owned());
-        let name = name.unwrap_or_else(|_| ServerName::from(server.address().ip()));
-        Some(ClientTlsOf { config: Arc::clone(&self.tls), name })
+        let host = host.trim_start_matches('[').trim_end_matches(']');
+        Some((if only_http1 { &self.tls_http1 } else { &self.tls }, host))
     }
 }
 

@@ -8,7 +8,7 @@ use super::Conn;
 use crate::proxy::{
     alarm::{Alarm, Elapsed},
     io::{Plain, Stream},
-    table::ClientTlsOf,
+    tls::Connector,
 };
 
 /// Why a server can't be reached.
@@ -42,7 +42,7 @@ impl ConnectError {
 /// See [`ConnectError`].
 pub(crate) async fn connect(
     address: SocketAddr,
-    tls: Option<&ClientTlsOf>,
+    tls: Option<(&Connector, &str)>,
     alarm: &Alarm,
     patience: Duration,
 ) -> Result<Conn, ConnectError> {
@@ -52,9 +52,8 @@ pub(crate) async fn connect(
         tcp.set_nodelay(true).map_err(ConnectError::Io)?;
         match tls {
             None => Ok(Stream::from(tcp)),
-            Some(tls) => {
-                let (config, name) = (tls.config.clone(), tls.name.clone());
-                Stream::connect(Plain::from(tcp), config, name).await.map_err(ConnectError::Tls)
+            Some((tls, host)) => {
+                tls.connect(Plain::from(tcp), host).await.map_err(ConnectError::Tls)
             }
         }
     };
