@@ -2,8 +2,28 @@
 //! [`middlewares!`] below.
 
 mod add_prefix;
+mod chain;
+mod headers;
+mod in_flight_req;
+mod ip_allow_list;
+mod parts;
+mod rate_limit;
+mod reasons;
+mod redirect_regex;
+mod redirect_scheme;
+mod replace_path;
+mod replace_path_regex;
+mod retry;
+mod rolling;
+mod source;
+mod strip_prefix;
+mod strip_prefix_regex;
+#[cfg(test)]
+mod testing;
 
 use std::sync::Arc;
+
+pub use reasons::REASONS;
 
 use crate::{
     config::{
@@ -136,6 +156,18 @@ macro_rules! middlewares {
 
 middlewares! {
     add_prefix::AddPrefix = "addPrefix",
+    chain::Chain = "chain",
+    headers::Headers = "headers",
+    in_flight_req::InFlightReq = "inFlightReq",
+    ip_allow_list::IpAllowList = "ipAllowList" | "ipWhiteList",
+    rate_limit::RateLimit = "rateLimit",
+    redirect_regex::RedirectRegex = "redirectRegex",
+    redirect_scheme::RedirectScheme = "redirectScheme",
+    replace_path::ReplacePath = "replacePath",
+    replace_path_regex::ReplacePathRegex = "replacePathRegex",
+    retry::Retry = "retry",
+    strip_prefix::StripPrefix = "stripPrefix",
+    strip_prefix_regex::StripPrefixRegex = "stripPrefixRegex",
 }
 
 const REFUSED: &[crate::config::decode::Refused] =

@@ -65,6 +65,16 @@ pub struct Retry {
     pub attempts: u32,
     /// Before the second attempt; doubled for each one after that.
     pub initial_interval: Duration,
+    /// No further attempt begins later than this after the first.
+    pub timeout: Option<Duration>,
+    /// A request whose body is longer is sent once; `None`: any is kept to be sent again.
+    pub max_body: Option<u64>,
+    /// First and last of each range of statuses that are tried again.
+    pub statuses: Arc<[(u16, u16)]>,
+    /// Whether it is tried again where no server could be reached, or it broke off.
+    pub on_network_error: bool,
+    /// Whether a request that isn't idempotent (RFC 9110 §9.2.2) may reach a server twice.
+    pub any_method: bool,
     /// Whether one more retry fits what may be retried at all.
     pub budget: Arc<dyn RetryBudget>,
 }

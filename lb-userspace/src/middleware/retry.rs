@@ -1,0 +1,240 @@
+//! `retry`: asks the forwarder to try again, within a budget, so that retries can't multiply an
+//! outage.
+
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use super::{
+    Kind, Surroundings,
+    parts::{self, StatusRanges},
+    rolling::Rolling,
+};
+use crate::{
+    config::{
+        decode::{At, Cx, Decode, object},
+        tree::{Node, Value},
+        values::Whole,
+    },
+    model::Fault,
+    proxy::{Exchange, Filter, Retry as Wanted, RetryBudget, Step},
+};
+
+object! {
+    /// Its keys.
+    pub(crate) struct Raw {
+        attempts: Whole<1, 100> = "attempts",
+        initial_interval: Duration = "initialInterval",
+        timeout: Duration = "timeout",
+        max_body: Whole<-1, { i64::MAX }> = "maxRequestBodyBytes",
+        status: Vec<At<StatusRanges>> = "status",
+        no_network_error: bool = "disableRetryOnNetworkError",
+        any_method: bool = "retryNonIdempotentMethod",
+        budget: RawBudget = "budget",
+    }
+}
+
+object! {
+    /// `retry.budget`.
+    pub(crate) struct RawBudget {
+        ratio: Ratio = "ratio",
+        min_per_second: Whole<0, 1_000_000> = "minPerSecond",
+    }
+}
+
+/// From 0 to 1.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Ratio(f64);
+
+impl Decode for Ratio {
+    fn decode(node: &Node, cx: &mut Cx) -> Option<Self> {
+        let ratio = match &node.value {
+            Value::Float(n) => Some(*n),
+            Value::Int(n) => Some(*n as f64),
+            Value::Text(text) => text.parse().ok(),
+            _ => None,
+        };
+        let ratio = ratio.filter(|ratio| (0.0..=1.0).contains(ratio));
+        if ratio.is_none() {
+            cx.expected(node, "a ratio from 0 to 1");
+        }
+        ratio.map(Self)
+    }
+}
+
+/// Its settings.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Retry {
+    attempts: u32,
+    initial_interval: Duration,
+    timeout: Option<Duration>,
+    max_body: Option<u64>,
+    statuses: Vec<parts::StatusRange>,
+    on_network_error: bool,
+    any_method: bool,
+    ratio: f64,
+    min_per_second: u32,
+}
+
+/// Larger bodies are sent once.
+const MAX_BODY: u64 = 2 << 20;
+/// Retries that requests bring, and those that are always allowed.
+const BUDGET: (f64, u32) = (0.2, 10);
+
+impl Kind for Retry {
+    type Raw = Raw;
+
+    fn check(raw: &At<Raw>, faults: &mut Vec<Fault>) -> Option<Self> {
+        let Raw { no_network_error, status, budget, .. } = &raw.value;
+        let attempts = raw.value.attempts.required("attempts", &raw.spot, faults);
+        let statuses = parts::statuses(status);
+        if let Some(at) = no_network_error.at().filter(|at| at.value && statuses.is_empty()) {
+            let message = "with neither network errors nor a `status` there is nothing to retry on";
+            faults.push(at.spot.fault(message));
+        }
+        let budget = budget.get();
+        let ratio = budget.and_then(|budget| budget.ratio.get());
+        let least = budget.and_then(|budget| budget.min_per_second.get());
+        Some(Self {
+            attempts: attempts?.value.u32(),
+            initial_interval: raw.value.initial_interval.or_default(),
+            timeout: raw.value.timeout.get().copied().filter(|timeout| !timeout.is_zero()),
+            max_body: match raw.value.max_body.get() {
+                Some(bytes) => u64::try_from(bytes.0).ok(),
+                None => Some(MAX_BODY),
+            },
+            statuses,
+            on_network_error: !no_network_error.or_default(),
+            any_method: raw.value.any_method.or_default(),
+            ratio: ratio.map_or(BUDGET.0, |ratio| ratio.0),
+            min_per_second: least.map_or(BUDGET.1, |n| n.u32()),
+        })
+    }
+
+    fn filter(&self, _: &Surroundings<'_>) -> Result<Arc<dyn Filter>, String> {
+        let budget = Budget::new(self.ratio, self.min_per_second);
+        Ok(Arc::new(Retrier(Wanted {
+            attempts: self.attempts,
+            initial_interval: self.initial_interval,
+            timeout: self.timeout,
+            max_body: self.max_body,
+            statuses: self.statuses.clone().into(),
+            on_network_error: self.on_network_error,
+            any_method: self.any_method,
+            budget: Arc::new(budget),
+        })))
+    }
+}
+
+struct Retrier(Wanted);
+
+impl Filter for Retrier {
+    fn request<'a>(&'a self, exchange: &'a mut Exchange) -> Step<'a> {
+        exchange.retry = Some(self.0.clone());
+        Step::Next
+    }
+}
+
+/// Seconds that a budget looks back.
+const WINDOW: usize = 10;
+
+/// Of the requests of the last seconds, a share may be tried again, and a few more.
+#[derive(Debug)]
+struct Budget {
+    ratio: f64,
+    /// In the whole window.
+    least: u64,
+    start: Instant,
+    requests: Rolling<WINDOW>,
+    retries: Rolling<WINDOW>,
+}
+
+impl Budget {
+    fn new(ratio: f64, min_per_second: u32) -> Self {
+        Self {
+            ratio,
+            least: u64::from(min_per_second) * WINDOW as u64,
+            start: Instant::now(),
+            requests: Rolling::default(),
+            retries: Rolling::default(),
+        }
+    }
+
+    fn second(&self) -> u32 {
+        u32::try_from(self.start.elapsed().as_secs()).unwrap_or(u32::MAX)
+    }
+
+    fn withdraw_at(&self, second: u32) -> bool {
+        let share = (self.requests.sum(second) as f64 * self.ratio) as u64;
+        let room = self.retries.sum(second) < self.least + share;
+        if room {
+            self.retries.add(second);
+        }
+        room
+    }
+}
+
+impl RetryBudget for Budget {
+    fn deposit(&self) {
+        self.requests.add(self.second());
+    }
+
+    fn withdraw(&self) -> bool {
+        self.withdraw_at(self.second())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::{fault, filter, request};
+    use super::*;
+
+    fn wanted(keys: &str) -> Wanted {
+        let mut exchange = Exchange::made_up("GET /");
+        assert!(request(&*filter(&format!("retry: {{ {keys} }}")), &mut exchange).is_none());
+        exchange.retry.expect("retries")
+    }
+
+    #[test]
+    fn it_says_what_is_to_be_tried_again() {
+        let plain = wanted("attempts: '3', initialinterval: 100ms");
+        assert_eq!((plain.attempts, plain.initial_interval), (3, Duration::from_millis(100)));
+        assert_eq!((plain.timeout, plain.max_body), (None, Some(2 << 20)));
+        assert!(plain.on_network_error && !plain.any_method && plain.statuses.is_empty());
+        let all = wanted(
+            "attempts: 4, timeout: 60s, maxRequestBodyBytes: -1, status: ['400', 500-599], \
+             disableRetryOnNetworkError: true, retryNonIdempotentMethod: true",
+        );
+        assert_eq!((all.timeout, all.max_body), (Some(Duration::from_secs(60)), None));
+        assert!(!all.on_network_error && all.any_method);
+        assert_eq!(all.statuses[..], [(400, 400), (500, 599)]);
+    }
+
+    #[test]
+    fn a_budget_is_a_share_of_the_requests_and_a_few_more() {
+        let budget = Budget::new(0.5, 1);
+        (0..20).for_each(|_| budget.requests.add(0));
+        let withdrawn = |second| (0..100).filter(|_| budget.withdraw_at(second)).count();
+        assert_eq!(withdrawn(0), 20, "half of 20, and one for each of ten seconds");
+        assert_eq!(withdrawn(5), 0);
+        assert_eq!(withdrawn(10), 10, "requests and retries of long ago don't count");
+    }
+
+    #[test]
+    fn a_budget_may_be_configured_or_shut() {
+        let none = wanted("attempts: 2, budget: { ratio: 0, minPerSecond: 0 }");
+        none.budget.deposit();
+        assert!(!none.budget.withdraw());
+        let default = wanted("attempts: 2");
+        assert!((0..100).all(|_| default.budget.withdraw()), "ten for each of ten seconds");
+    }
+
+    #[test]
+    fn what_makes_no_sense_is_told() {
+        assert_eq!(fault("retry: {}"), "retry: \"attempts\" is missing");
+        let told = fault("retry: { attempts: 2, disableRetryOnNetworkError: true }");
+        assert!(told.contains("nothing to retry on"), "{told}");
+        assert!(fault("retry: { attempts: 2, budget: { ratio: 2 } }").contains("from 0 to 1"));
+    }
+}
