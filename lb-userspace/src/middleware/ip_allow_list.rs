@@ -107,6 +107,9 @@ mod tests {
     fn nobody_is_not_a_list() {
         assert_eq!(fault("ipAllowList: {}"), "ipAllowList: \"sourceRange\" is missing");
         assert!(fault("ipAllowList: { sourceRange: [] }").contains("shut everybody out"));
-        assert!(fault("ipAllowList: { sourceRange: [10.0.0.0/33] }").contains("network such as"));
+        assert!(
+            fault("ipAllowList: { sourceRange: [10.0.0.0/33, 10.0.0.0/8] }")
+                .contains("network such as")
+        );
     }
 }

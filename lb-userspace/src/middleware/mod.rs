@@ -2,11 +2,19 @@
 //! [`middlewares!`] below.
 
 mod add_prefix;
+mod auth;
+mod buffering;
 mod chain;
+mod circuit_breaker;
+mod compress;
+mod content_type;
+mod errors;
+mod expression;
 mod headers;
 mod in_flight_req;
 mod ip_allow_list;
 mod parts;
+mod pass_tls_client_cert;
 mod rate_limit;
 mod reasons;
 mod redirect_regex;
@@ -15,15 +23,21 @@ mod replace_path;
 mod replace_path_regex;
 mod retry;
 mod rolling;
+mod sniff;
 mod source;
+mod streams;
 mod strip_prefix;
 mod strip_prefix_regex;
+pub mod tcp;
 #[cfg(test)]
 mod testing;
 
 use std::sync::Arc;
 
+pub use circuit_breaker::circuit_changes;
 pub use reasons::REASONS;
+
+use auth::{basic as basic_auth, digest as digest_auth};
 
 use crate::{
     config::{
@@ -113,7 +127,7 @@ macro_rules! middlewares {
                     }
                 )+
                 fields.finish(REFUSED, cx);
-                only_one(node, found, faulty, cx)
+                only_one(node, found, faulty, "addPrefix: { prefix: /v1 }", cx)
             }
         }
 
@@ -156,10 +170,18 @@ macro_rules! middlewares {
 
 middlewares! {
     add_prefix::AddPrefix = "addPrefix",
+    basic_auth::BasicAuth = "basicAuth",
+    buffering::Buffering = "buffering",
     chain::Chain = "chain",
+    circuit_breaker::CircuitBreaker = "circuitBreaker",
+    compress::Compress = "compress",
+    content_type::ContentType = "contentType",
+    digest_auth::DigestAuth = "digestAuth",
+    errors::Errors = "errors",
     headers::Headers = "headers",
     in_flight_req::InFlightReq = "inFlightReq",
     ip_allow_list::IpAllowList = "ipAllowList" | "ipWhiteList",
+    pass_tls_client_cert::PassTlsClientCert = "passTLSClientCert",
     rate_limit::RateLimit = "rateLimit",
     redirect_regex::RedirectRegex = "redirectRegex",
     redirect_scheme::RedirectScheme = "redirectScheme",
@@ -174,17 +196,18 @@ const REFUSED: &[crate::config::decode::Refused] =
     &[(&["plugin"], "lb has no plugins; its own middlewares are listed in README.md")];
 
 /// A middleware is of one kind.
-fn only_one(
+fn only_one<T>(
     node: &Node,
-    mut found: Vec<(&'static str, Raw)>,
+    mut found: Vec<(&'static str, T)>,
     faulty: bool,
+    example: &str,
     cx: &mut Cx,
-) -> Option<Raw> {
+) -> Option<T> {
     match found.len() {
         1 => found.pop().map(|(_, raw)| raw),
         0 if faulty => None,
         0 => {
-            cx.fault(node, "a middleware needs its kind, such as `addPrefix: { prefix: /v1 }`");
+            cx.fault(node, format!("a middleware needs its kind, such as `{example}`"));
             None
         }
         _ => {

@@ -18,7 +18,7 @@ use crate::{
         values::Whole,
     },
     model::Fault,
-    proxy::{Exchange, Filter, Retry as Wanted, RetryBudget, Step},
+    proxy::{Exchange, Filter, Retry as Wanted, RetryBudget, RetryWhen, Step},
 };
 
 object! {
@@ -70,8 +70,7 @@ pub struct Retry {
     initial_interval: Duration,
     timeout: Option<Duration>,
     max_body: Option<u64>,
-    statuses: Vec<parts::StatusRange>,
-    on_network_error: bool,
+    when: When,
     any_method: bool,
     ratio: f64,
     min_per_second: u32,
@@ -80,7 +79,7 @@ pub struct Retry {
 /// Larger bodies are sent once.
 const MAX_BODY: u64 = 2 << 20;
 /// Retries that requests bring, and those that are always allowed.
-const BUDGET: (f64, u32) = (0.2, 10);
+pub(super) const BUDGET: (f64, u32) = (0.2, 10);
 
 impl Kind for Retry {
     type Raw = Raw;
@@ -104,8 +103,7 @@ impl Kind for Retry {
                 Some(bytes) => u64::try_from(bytes.0).ok(),
                 None => Some(MAX_BODY),
             },
-            statuses,
-            on_network_error: !no_network_error.or_default(),
+            when: When { on_network_error: !no_network_error.or_default(), statuses },
             any_method: raw.value.any_method.or_default(),
             ratio: ratio.map_or(BUDGET.0, |ratio| ratio.0),
             min_per_second: least.map_or(BUDGET.1, |n| n.u32()),
@@ -119,11 +117,23 @@ impl Kind for Retry {
             initial_interval: self.initial_interval,
             timeout: self.timeout,
             max_body: self.max_body,
-            statuses: self.statuses.clone().into(),
-            on_network_error: self.on_network_error,
+            when: Arc::new(self.when.clone()),
             any_method: self.any_method,
             budget: Arc::new(budget),
         })))
+    }
+}
+
+/// `status` and `disableRetryOnNetworkError`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct When {
+    on_network_error: bool,
+    statuses: Vec<parts::StatusRange>,
+}
+
+impl RetryWhen for When {
+    fn wants(&self, _: u32, status: Option<u16>) -> bool {
+        status.map_or(self.on_network_error, |status| parts::has_status(&self.statuses, status))
     }
 }
 
@@ -141,7 +151,7 @@ const WINDOW: usize = 10;
 
 /// Of the requests of the last seconds, a share may be tried again, and a few more.
 #[derive(Debug)]
-struct Budget {
+pub(super) struct Budget {
     ratio: f64,
     /// In the whole window.
     least: u64,
@@ -151,7 +161,8 @@ struct Budget {
 }
 
 impl Budget {
-    fn new(ratio: f64, min_per_second: u32) -> Self {
+    /// What requests bring, and what is allowed without any.
+    pub(super) fn new(ratio: f64, min_per_second: u32) -> Self {
         Self {
             ratio,
             least: u64::from(min_per_second) * WINDOW as u64,
@@ -201,14 +212,15 @@ mod tests {
         let plain = wanted("attempts: '3', initialinterval: 100ms");
         assert_eq!((plain.attempts, plain.initial_interval), (3, Duration::from_millis(100)));
         assert_eq!((plain.timeout, plain.max_body), (None, Some(2 << 20)));
-        assert!(plain.on_network_error && !plain.any_method && plain.statuses.is_empty());
+        assert!(plain.when.wants(1, None) && !plain.when.wants(1, Some(503)) && !plain.any_method);
         let all = wanted(
             "attempts: 4, timeout: 60s, maxRequestBodyBytes: -1, status: ['400', 500-599], \
              disableRetryOnNetworkError: true, retryNonIdempotentMethod: true",
         );
         assert_eq!((all.timeout, all.max_body), (Some(Duration::from_secs(60)), None));
-        assert!(!all.on_network_error && all.any_method);
-        assert_eq!(all.statuses[..], [(400, 400), (500, 599)]);
+        assert!(!all.when.wants(1, None) && all.any_method);
+        let tried = [400, 401, 499, 500, 599].map(|status| all.when.wants(1, Some(status)));
+        assert_eq!(tried, [true, false, false, true, true]);
     }
 
     #[test]

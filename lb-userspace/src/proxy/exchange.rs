@@ -69,14 +69,19 @@ pub struct Retry {
     pub timeout: Option<Duration>,
     /// A request whose body is longer is sent once; `None`: any is kept to be sent again.
     pub max_body: Option<u64>,
-    /// First and last of each range of statuses that are tried again.
-    pub statuses: Arc<[(u16, u16)]>,
-    /// Whether it is tried again where no server could be reached, or it broke off.
-    pub on_network_error: bool,
+    /// What is tried again.
+    pub when: Arc<dyn RetryWhen>,
     /// Whether a request that isn't idempotent (RFC 9110 §9.2.2) may reach a server twice.
     pub any_method: bool,
     /// Whether one more retry fits what may be retried at all.
     pub budget: Arc<dyn RetryBudget>,
+}
+
+/// Which outcomes are worth another attempt.
+pub trait RetryWhen: Send + Sync + std::fmt::Debug {
+    /// Whether to try again after so many attempts, the last of which came to `status`, or to
+    /// none where no server could be reached or it broke off.
+    fn wants(&self, attempts: u32, status: Option<u16>) -> bool;
 }
 
 /// Keeps retries from multiplying an outage.

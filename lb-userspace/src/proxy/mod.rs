@@ -28,7 +28,7 @@ pub(crate) mod upstream;
 pub(crate) mod worker;
 
 pub use body::{Body, BodyError, Frame};
-pub use exchange::{Answer, Client, Exchange, Retry, RetryBudget, TlsSession};
+pub use exchange::{Answer, Client, Exchange, Retry, RetryBudget, RetryWhen, TlsSession};
 pub use filter::{Filter, Outcome, Reply, Step, Wait};
 pub use head::Head;
 pub use internal::Internals;
