@@ -10,6 +10,8 @@ mod compress;
 mod content_type;
 mod errors;
 mod expression;
+mod forward_auth;
+mod grpc_web;
 mod headers;
 mod in_flight_req;
 mod ip_allow_list;
@@ -31,6 +33,8 @@ mod strip_prefix_regex;
 pub mod tcp;
 #[cfg(test)]
 mod testing;
+#[cfg(test)]
+mod tests;
 
 use std::sync::Arc;
 
@@ -178,6 +182,8 @@ middlewares! {
     content_type::ContentType = "contentType",
     digest_auth::DigestAuth = "digestAuth",
     errors::Errors = "errors",
+    forward_auth::ForwardAuth = "forwardAuth",
+    grpc_web::GrpcWeb = "grpcWeb",
     headers::Headers = "headers",
     in_flight_req::InFlightReq = "inFlightReq",
     ip_allow_list::IpAllowList = "ipAllowList" | "ipWhiteList",

@@ -169,7 +169,7 @@ fn it_may_be_true_as_labels_have_it() {
         ("compress: false", "leave it out"),
         ("compress: 1", "expected a mapping"),
         ("compress: { encodings: [] }", "name one encoding"),
-        ("compress: { encodings: [gzp] }", "did you mean \"gzip\"?"),
+        ("compress: { encodings: [gzp, br] }", "did you mean \"gzip\"?"),
         ("compress: { includedContentTypes: [a], excludedContentTypes: [b] }", "not both"),
     ] {
         assert!(fault(yaml).contains(why), "{yaml}");
