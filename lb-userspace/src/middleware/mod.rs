@@ -110,6 +110,8 @@ macro_rules! middlewares {
         #[derive(Clone, Debug, PartialEq)]
         pub enum Settings {
             $(#[doc = concat!("`", $name, "`.")] $kind($kind),)+
+            /// One of TCP, which has a gate in place of a filter.
+            Tcp(tcp::Settings),
         }
 
         /// As a file has it: exactly one kind.
@@ -121,6 +123,7 @@ macro_rules! middlewares {
         impl Decode for Raw {
             fn decode(node: &Node, cx: &mut Cx) -> Option<Self> {
                 let mut fields = Fields::of(node, cx)?;
+                let before = cx.faults.len();
                 let mut found = Vec::new();
                 let mut faulty = false;
                 $(
@@ -131,6 +134,7 @@ macro_rules! middlewares {
                     }
                 )+
                 fields.finish(REFUSED, cx);
+                faulty |= cx.faults.len() > before;
                 only_one(node, found, faulty, "addPrefix: { prefix: /v1 }", cx)
             }
         }
@@ -149,6 +153,7 @@ macro_rules! middlewares {
             pub const fn kind(&self) -> &'static str {
                 match self {
                     $(Self::$kind(_) => $name,)+
+                    Self::Tcp(settings) => settings.kind(),
                 }
             }
 
@@ -159,6 +164,15 @@ macro_rules! middlewares {
             pub fn filter(&self, surroundings: &Surroundings<'_>) -> Result<Arc<dyn Filter>, String> {
                 match self {
                     $(Self::$kind(settings) => settings.filter(surroundings),)+
+                    Self::Tcp(_) => Err("it is a TCP middleware".to_owned()),
+                }
+            }
+
+            /// The gate for one TCP router; `None` for a middleware of HTTP.
+            pub fn gate(&self) -> Option<Arc<dyn tcp::Gate>> {
+                match self {
+                    Self::Tcp(settings) => Some(settings.gate()),
+                    _ => None,
                 }
             }
 
@@ -166,6 +180,7 @@ macro_rules! middlewares {
             pub fn refers(&self) -> Vec<Reference> {
                 match self {
                     $(Self::$kind(settings) => settings.refers(),)+
+                    Self::Tcp(_) => Vec::new(),
                 }
             }
         }

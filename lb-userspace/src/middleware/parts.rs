@@ -1,6 +1,11 @@
 //! What several middlewares read or write alike.
 
-use std::{fmt::Write, net::IpAddr, time::Duration};
+use std::{
+    fmt::Write,
+    net::IpAddr,
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use ipnet::IpNet;
 use regex::Regex;
@@ -184,6 +189,12 @@ pub(super) fn header_names(field: &Field<Vec<At<String>>>, faults: &mut Vec<Faul
         }
     }
     names
+}
+
+/// A file's path: a relative one starts where the configuration's file is.
+pub(super) fn path(at: &At<String>) -> PathBuf {
+    let folder = Path::new(&*at.spot.file).parent().unwrap_or(Path::new(""));
+    folder.join(at.value.trim())
 }
 
 /// RFC 9110 §5.6.2.

@@ -9,6 +9,7 @@ pub(crate) mod buffers;
 pub(crate) mod chunked;
 pub(crate) mod clock;
 pub mod exchange;
+pub mod fetch;
 pub mod filter;
 pub(crate) mod forward;
 pub(crate) mod framing;

@@ -171,6 +171,7 @@ impl<'f> Builder<'f> {
             self.named(Kind::Router, Protocol::Http, http.routers, Self::http_router);
         }
         if let Some(tcp) = tcp.into_value() {
+            self.named(Kind::Middleware, Protocol::Tcp, tcp.middlewares, Self::tcp_middleware);
             self.named(Kind::Transport, Protocol::Tcp, tcp.transports, Self::tcp_transport);
             self.named(Kind::Service, Protocol::Tcp, tcp.services, Self::l4_service);
             self.named(Kind::Router, Protocol::Tcp, tcp.routers, Self::tcp_router);
@@ -223,6 +224,14 @@ impl<'f> Builder<'f> {
             settings,
             references,
         });
+    }
+
+    fn tcp_middleware(&mut self, id: Id, raw: At<middleware::tcp::Raw>) {
+        let mut faults = Vec::new();
+        let settings = raw.value.check(&mut faults).filter(|_| faults.is_empty());
+        let settings = settings.map(|settings| Arc::new(Settings::Tcp(settings))).ok_or(faults);
+        let (spot, references) = (raw.spot, Vec::new());
+        self.document.middlewares.push(MiddlewareDraft { id, spot, settings, references });
     }
 }
 

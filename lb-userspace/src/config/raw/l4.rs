@@ -15,6 +15,7 @@ use crate::{
         tree::Node,
         values::{Milliseconds, Toggle, Weight, Whole, choice},
     },
+    middleware,
     model::{Algorithm, Forwarding, OnDown, OnEmpty, PathChoice},
     rule::Syntax,
 };
@@ -24,10 +25,10 @@ object! {
     pub(crate) struct Tcp {
         routers: ByName<TcpRouter> = "routers",
         services: ByName<Service> = "services",
+        middlewares: ByName<middleware::tcp::Raw> = "middlewares",
         transports: ByName<TcpTransport> = "serversTransports",
     }
     refused {
-        "middlewares" => "TCP middlewares aren't done yet",
         "models" => "TCP routers have no models: remove this",
     }
 }

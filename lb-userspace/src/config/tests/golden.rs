@@ -200,7 +200,7 @@ golden! {
     health_send
     later_providers
     later_sections
-    later_tcp_middlewares
+    tcp_middlewares
     provider_unknown
     provider_file_without_path
     provider_file_both

@@ -15,6 +15,7 @@ use arc_swap::ArcSwap;
 
 use crate::{
     config::decode::{At, Field},
+    middleware::parts,
     model::Fault,
 };
 
@@ -137,7 +138,7 @@ pub(super) fn check<T: Entry>(
     if users.is_absent() && file.is_absent() {
         faults.push(owner.fault("nobody could come in: give `users` or `usersFile`"));
     }
-    (inline, file.get().map(PathBuf::from))
+    (inline, file.at().map(parts::path))
 }
 
 #[cfg(test)]

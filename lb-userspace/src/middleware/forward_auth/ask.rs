@@ -160,7 +160,7 @@ impl Asking {
     }
 
     /// A location seen from the authentication server (RFC 3986 §5.2).
-    fn absolute(&self, location: &[u8]) -> Vec<u8> {
+    pub(super) fn absolute(&self, location: &[u8]) -> Vec<u8> {
         let Ok(text) = std::str::from_utf8(location) else { return location.to_vec() };
         let Ok(base) = self.settings.address.parse::<Uri>() else { return location.to_vec() };
         let (scheme, authority) = (base.scheme_str(), base.authority());

@@ -5,7 +5,7 @@ mod cookies;
 #[cfg(test)]
 mod tests;
 
-use std::{path::PathBuf, sync::Arc};
+use std::sync::Arc;
 
 use super::{
     Kind, Surroundings,
@@ -136,10 +136,10 @@ fn any_case(at: &At<String>, faults: &mut Vec<Fault>) -> Option<Pattern> {
 fn tls(field: &Field<RawTls>, faults: &mut Vec<Fault>) -> ClientTls {
     let Some(at) = field.at() else { return ClientTls::default() };
     let pem = |field: &Field<String>| {
-        let text = field.get().filter(|text| !text.is_empty())?;
-        Some(match text.contains("-----BEGIN") {
-            true => Pem::Text(text.as_str().into()),
-            false => Pem::File(PathBuf::from(text)),
+        let at = field.at().filter(|at| !at.value.is_empty())?;
+        Some(match at.value.contains("-----BEGIN") {
+            true => Pem::Text(at.value.as_str().into()),
+            false => Pem::File(parts::path(at)),
         })
     };
     let RawTls { ca, cert, key, skip_verify } = &at.value;

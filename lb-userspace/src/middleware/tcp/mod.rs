@@ -60,6 +60,7 @@ macro_rules! tcp_middlewares {
         impl Decode for Raw {
             fn decode(node: &Node, cx: &mut Cx) -> Option<Self> {
                 let mut fields = Fields::of(node, cx)?;
+                let before = cx.faults.len();
                 let mut found = Vec::new();
                 let mut faulty = false;
                 $(
@@ -70,6 +71,7 @@ macro_rules! tcp_middlewares {
                     }
                 )+
                 fields.finish(super::REFUSED, cx);
+                faulty |= cx.faults.len() > before;
                 super::only_one(node, found, faulty, "inFlightConn: { amount: 10 }", cx)
             }
         }

@@ -27,6 +27,14 @@ pub struct Connector {
 }
 
 impl Connector {
+    /// One that no [`super::Store`] keeps current: its files are read now.
+    ///
+    /// # Errors
+    /// A file can't be read, or holds nothing of use.
+    pub fn alone(tls: &ClientTls, alpn: &[&str]) -> Result<Self, String> {
+        Ok(Self::new(tls, Ok(client_config(tls, alpn)?)))
+    }
+
     pub(super) fn new(tls: &ClientTls, config: Result<ClientConfig, String>) -> Self {
         let config = config.map(Arc::new);
         Self { server_name: tls.server_name.clone(), config: ArcSwap::from_pointee(config) }
