@@ -117,7 +117,7 @@ macro_rules! middlewares {
         /// As a file has it: exactly one kind.
         #[derive(Clone, Debug)]
         pub(crate) enum Raw {
-            $($kind(At<<$kind as Kind>::Raw>),)+
+            $($kind(Box<At<<$kind as Kind>::Raw>>),)+
         }
 
         impl Decode for Raw {
@@ -130,7 +130,7 @@ macro_rules! middlewares {
                     let field: Field<<$kind as Kind>::Raw> = fields.take(&[$name $(, $alias)*], cx);
                     faulty |= field.is_faulty();
                     if let Field::Given(at) = field {
-                        found.push(($name, Self::$kind(at)));
+                        found.push(($name, Self::$kind(Box::new(at))));
                     }
                 )+
                 fields.finish(REFUSED, cx);

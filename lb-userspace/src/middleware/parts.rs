@@ -22,7 +22,7 @@ use crate::{
 
 /// A regular expression; two are the same when their texts are.
 #[derive(Clone, Debug)]
-pub struct Pattern(pub(super) Regex);
+pub(crate) struct Pattern(pub(super) Regex);
 
 impl PartialEq for Pattern {
     fn eq(&self, other: &Self) -> bool {
@@ -100,7 +100,7 @@ pub(super) type StatusRange = (u16, u16);
 
 /// `500`, `500-599`, or several of them with commas between them.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct StatusRanges(pub(super) Vec<StatusRange>);
+pub(crate) struct StatusRanges(pub(super) Vec<StatusRange>);
 
 impl StatusRanges {
     pub(super) fn parse(text: &str) -> Option<Self> {

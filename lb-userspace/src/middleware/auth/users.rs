@@ -31,6 +31,9 @@ const LOOK: Duration = Duration::from_secs(1);
 /// What a file's bytes depend on.
 type Stamp = (SystemTime, u64);
 
+/// Users by name, and what was read of the file.
+type State<T> = (HashMap<String, Arc<T>>, Option<Stamp>);
+
 /// The users in force.
 pub(super) struct Users<T> {
     inline: Vec<String>,
@@ -38,7 +41,7 @@ pub(super) struct Users<T> {
     start: Instant,
     /// Milliseconds from the start to the last look at the file.
     looked: AtomicU64,
-    state: ArcSwap<(HashMap<String, Arc<T>>, Option<Stamp>)>,
+    state: ArcSwap<State<T>>,
 }
 
 impl<T: Entry> Users<T> {
@@ -101,7 +104,7 @@ fn read<T: Entry>(
     inline: &[String],
     file: Option<&Path>,
     stamp: Option<Stamp>,
-) -> Result<(HashMap<String, Arc<T>>, Option<Stamp>), String> {
+) -> Result<State<T>, String> {
     let mut users = HashMap::new();
     for line in inline {
         let (name, user) = T::parse(line).map_err(str::to_owned)?;

@@ -132,7 +132,7 @@ impl Filter for Buffer {
                     Outcome::Next
                 }
                 Err(Failure::TooLarge) => Outcome::Reply(too_large()),
-                Err(Failure::Body(_)) => {
+                Err(Failure::BrokeOff) => {
                     let text = "Bad Request: the body broke off";
                     Outcome::Reply(Reply::text(400, reasons::BUFFERING_FAILED, text))
                 }
@@ -156,7 +156,7 @@ impl Filter for Buffer {
                     Outcome::Next
                 }
                 Err(Failure::TooLarge) => Outcome::Reply(too_large_answer()),
-                Err(Failure::Body(_)) => {
+                Err(Failure::BrokeOff) => {
                     let text = "Bad Gateway: the answer broke off";
                     Outcome::Reply(Reply::text(502, reasons::BUFFERING_FAILED, text))
                 }

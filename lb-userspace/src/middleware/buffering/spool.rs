@@ -20,7 +20,7 @@ pub(super) enum Failure {
     /// Longer than allowed.
     TooLarge,
     /// It broke off.
-    Body(BodyError),
+    BrokeOff,
     /// The disk failed.
     Disk(io::Error),
 }
@@ -38,7 +38,7 @@ pub(super) async fn spool(body: &mut Body, bounds: Bounds) -> Result<Body, Failu
     let mut length = 0;
     let mut trailers = None;
     while let Some(frame) = body.frame().await {
-        let bytes = match frame.map_err(Failure::Body)? {
+        let bytes = match frame.map_err(|_| Failure::BrokeOff)? {
             Frame::Data(bytes) => bytes,
             Frame::Trailers(head) => {
                 trailers = Some(head);
