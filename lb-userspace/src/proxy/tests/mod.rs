@@ -3,3 +3,5 @@
 
 mod http1;
 mod kit;
+mod raw_answers;
+mod raw_requests;
