@@ -38,8 +38,8 @@ pub struct Daemon<'a> {
     /// Name of the instance.
     pub instance: String,
     folder: TempDir,
+    config: PathBuf,
     child: Option<Child>,
-    quiet: bool,
 }
 
 impl<'a> Daemon<'a> {
@@ -57,16 +57,23 @@ impl<'a> Daemon<'a> {
 
     /// An instance with its folder and configuration, not started.
     pub fn prepare(ns: &'a Namespace, lb: &Path, config: &str) -> Result<Self> {
-        let daemon = Self {
-            ns,
-            lb: lb.to_owned(),
-            instance: unique_name(),
-            folder: tempfile::Builder::new().prefix("lbt-").tempdir()?,
-            child: None,
-            quiet: false,
-        };
+        let mut daemon = Self::prepare_file(ns, lb, Path::new(""))?;
+        daemon.config = daemon.folder().join("lb.yaml");
         daemon.configure(config)?;
         Ok(daemon)
+    }
+
+    /// An instance that reads a file where it stands, not started.
+    pub fn prepare_file(ns: &'a Namespace, lb: &Path, config: &Path) -> Result<Self> {
+        let instance = unique_name();
+        Ok(Self {
+            ns,
+            lb: lb.to_owned(),
+            folder: tempfile::Builder::new().prefix(&format!("{instance}-")).tempdir()?,
+            instance,
+            config: config.to_owned(),
+            child: None,
+        })
     }
 
     /// The folder of the configuration, for further files.
@@ -76,7 +83,7 @@ impl<'a> Daemon<'a> {
 
     /// Path of the configuration.
     pub fn config(&self) -> PathBuf {
-        self.folder().join("lb.yaml")
+        self.config.clone()
     }
 
     /// Replaces the configuration as an editor does: a new file, renamed into place.
@@ -229,25 +236,14 @@ impl<'a> Daemon<'a> {
         Path::new("/run/lb").join(format!("{}.sock", self.instance))
     }
 
-    /// Leaves everything as it is on drop: programs, pins, the process.
-    pub fn keep(mut self) -> PathBuf {
-        self.quiet = true;
-        let folder =
-            std::mem::replace(&mut self.folder, tempfile::tempdir().expect("a temporary folder"));
-        self.child = None;
-        folder.keep()
-    }
-
-    fn log_path(&self) -> PathBuf {
+    /// Where `lb run` logs to.
+    pub fn log_path(&self) -> PathBuf {
         self.folder().join("log")
     }
 }
 
 impl Drop for Daemon<'_> {
     fn drop(&mut self) {
-        if self.quiet {
-            return;
-        }
         if std::thread::panicking() {
             eprintln!("--- log of {}\n{}", self.instance, self.log());
         }
@@ -269,15 +265,20 @@ impl Drop for Daemon<'_> {
 /// # Panics
 /// When there is none.
 pub fn binary() -> PathBuf {
-    if let Some(path) = std::env::var_os("LB_BIN") {
-        return path.into();
-    }
+    std::env::var_os("LB_BIN").map_or_else(|| built("lb"), PathBuf::from)
+}
+
+/// A binary of the workspace, built beside the running executable.
+///
+/// # Panics
+/// When there is none.
+pub fn built(name: &str) -> PathBuf {
     let own = std::env::current_exe().expect("a path of the running executable");
     // target/debug/deps/e2e-… or target/debug/xtask
-    let beside = own.ancestors().skip(1).take(2).map(|folder| folder.join("lb"));
+    let beside = own.ancestors().skip(1).take(2).map(|folder| folder.join(name));
     beside.into_iter().find(|path| path.is_file()).unwrap_or_else(|| {
         panic!(
-            "no `lb` beside {}: run the tests by `cargo xtask test`, which builds it",
+            "no `{name}` beside {}: run the tests by `cargo xtask test`, which builds it",
             own.display()
         )
     })
