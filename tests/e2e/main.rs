@@ -5,3 +5,4 @@ mod demo;
 mod harness;
 mod kernel;
 mod net;
+mod traffic;
