@@ -18,7 +18,7 @@ use tempfile::TempDir;
 use crate::{Namespace, netns::unique_name, reaper};
 
 /// Longest wait for the daemon to be ready or to end.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_secs(120);
 
 /// What a command came to.
 #[derive(Clone, Debug)]
@@ -114,6 +114,7 @@ impl<'a> Daemon<'a> {
 
     /// Waits until `lb status` exits 0; an error holds the log.
     pub fn wait_ready(&mut self) -> Result<()> {
+        let mut pause = Pause::default();
         let deadline = Instant::now() + PATIENCE;
         loop {
             if let Some(status) = self.child.as_mut().context("not started")?.try_wait()? {
@@ -127,7 +128,7 @@ impl<'a> Daemon<'a> {
             if Instant::now() > deadline {
                 bail!("not ready: {}{}\n{}", status.stdout, status.stderr, self.log());
             }
-            std::thread::sleep(Duration::from_millis(20));
+            pause.take();
         }
     }
 
@@ -175,12 +176,13 @@ impl<'a> Daemon<'a> {
         patience: Duration,
         mut wanted: impl FnMut(&Self) -> Result<bool>,
     ) -> Result<()> {
+        let mut pause = Pause::default();
         let deadline = Instant::now() + patience;
         while !wanted(self)? {
             if Instant::now() > deadline {
                 bail!("not so after {patience:?}: {what}\n{}", self.ok(&["backends"])?);
             }
-            std::thread::sleep(Duration::from_millis(20));
+            pause.take();
         }
         Ok(())
     }
@@ -257,6 +259,25 @@ impl Drop for Daemon<'_> {
             Err(error) => eprintln!("lb detach: {error:#}"),
         }
         reaper::remove_instance(&self.instance);
+    }
+}
+
+/// Between two questions to a daemon: longer and longer, as each is a process of its own,
+/// which takes CPU from what is waited for.
+struct Pause(Duration);
+
+impl Default for Pause {
+    fn default() -> Self {
+        Self(Duration::from_millis(10))
+    }
+}
+
+impl Pause {
+    const LONGEST: Duration = Duration::from_millis(200);
+
+    fn take(&mut self) {
+        std::thread::sleep(self.0);
+        self.0 = (self.0 * 3 / 2).min(Self::LONGEST);
     }
 }
 
