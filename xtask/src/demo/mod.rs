@@ -13,7 +13,7 @@ mod stop;
 use std::env;
 use std::path::PathBuf;
 
-use anyhow::Result;
+use anyhow::{Result, ensure};
 use clap::Args;
 
 use crate::build;
@@ -41,7 +41,9 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     let lb = match env::var_os("LB_BIN") {
         Some(lb) => {
             setup::run_built(Purpose::Demo)?;
-            PathBuf::from(lb)
+            let lb = PathBuf::from(lb);
+            ensure!(lb.is_file(), "LB_BIN names {}, which is no file", lb.display());
+            lb
         }
         None => {
             setup::run(Purpose::Demo)?;

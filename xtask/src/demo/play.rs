@@ -24,7 +24,7 @@ pub(super) fn run(keep: bool) -> Result<()> {
     let (started, screen, stop) = (Instant::now(), Screen::new(), Stop::install()?);
     let played = play(&screen, &stop, keep);
     if stop.asked() && !keep {
-        println!("\nInterrupted. Everything is taken down again.");
+        screen.end("Interrupted. Everything is taken down again.");
         process::exit(INTERRUPTED);
     }
     played?;
@@ -62,7 +62,11 @@ fn look_around(stage: &Stage<'_>) {
     let config = from_here(&stage.daemon.config());
     let log = stage.daemon.log_path();
     stage.screen.title(STEPS.len() + 1, "It stays up, for you to look around");
-    let command = |line: &str| println!("     {line}");
+    let command = |line: &str| stage.screen.say(&format!("  {line}"));
+    let say = |text: &str| {
+        stage.screen.space();
+        stage.screen.say(text);
+    };
     for words in
         ["status", "backends", "flows", "drain web 10.0.1.12:80", "undrain web 10.0.1.12:80"]
     {
@@ -70,9 +74,9 @@ fn look_around(stage: &Stage<'_>) {
     }
     command(&format!("ip netns exec {client} curl -s http://{}/", stage.web()));
     command(&format!("tail {}", log.display()));
-    println!("\n   After a change of {}:", config.display());
+    say(&format!("After a change of {}:", config.display()));
     command(&format!("{} reload --instance {instance}", lb.display()));
-    println!("\n   To take it all down:");
+    say("To take it all down:");
     command(&format!("kill {}", process::id()));
 }
 

@@ -1,6 +1,6 @@
 //! What is shown, in colour where it is a terminal.
 
-use std::io::{IsTerminal, stdout};
+use std::io::{IsTerminal, Write, stdout};
 
 /// Characters of a bar that stands for everything.
 const BAR: f64 = 40.0;
@@ -17,7 +17,7 @@ impl Screen {
 
     /// Who is where.
     pub(super) fn topology(&self) {
-        println!(
+        self.line(&format!(
             "{}\n\n\
              \x20                                                   ┌─ b1  10.0.1.11  weight 3\n\
              \x20  client ────────────────── lb ────────────────────┼─ b2  10.0.1.12  weight 2\n\
@@ -25,40 +25,40 @@ impl Screen {
              \x20  Five hosts on this machine, each in a network namespace of its own. Backends run\n\
              \x20  a web server and a UDP echo that answer their names, and know nothing of lb.",
             self.paint("1", "lb balances TCP and UDP in the Linux kernel: the demo"),
-        );
+        ));
     }
 
     /// Begins a step.
     pub(super) fn title(&self, n: usize, title: &str) {
-        println!("\n{}", self.paint("1", &format!("{n}. {title}")));
+        self.line(&format!("\n{}", self.paint("1", &format!("{n}. {title}"))));
     }
 
     /// A remark, of one line or more.
     pub(super) fn say(&self, text: &str) {
         for line in text.lines() {
-            println!("{}", format!("   {line}").trim_end());
+            self.line(format!("   {line}").trim_end());
         }
     }
 
     /// A free line.
     pub(super) fn space(&self) {
-        println!();
+        self.line("");
     }
 
     /// A command, and what it printed.
     pub(super) fn command(&self, line: &str, output: &str) {
-        println!("   {}", self.paint("36", &format!("$ {line}")));
+        self.say(&self.paint("36", &format!("$ {line}")));
         self.say(output);
     }
 
     /// Something bad that is done on purpose.
     pub(super) fn harm(&self, text: &str) {
-        println!("   {}", self.paint("31", text));
+        self.say(&self.paint("31", text));
     }
 
     /// Something good that is done.
     pub(super) fn heal(&self, text: &str) {
-        println!("   {}", self.paint("32", text));
+        self.say(&self.paint("32", text));
     }
 
     /// A bar for a share of one, at least as wide as that of a half.
@@ -70,7 +70,12 @@ impl Screen {
 
     /// The last words.
     pub(super) fn end(&self, text: &str) {
-        println!("\n{}", self.paint("1", text));
+        self.line(&format!("\n{}", self.paint("1", text)));
+    }
+
+    /// Whoever stops reading half-way (`… | head`) misses the rest, and that is all.
+    fn line(&self, text: &str) {
+        let _ = writeln!(stdout(), "{text}");
     }
 
     fn paint(&self, code: &str, text: &str) -> String {

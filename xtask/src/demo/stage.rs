@@ -92,7 +92,7 @@ impl<'a> Stage<'a> {
                 bail!("not all up after {PATIENCE:?}:\n{}", self.daemon.ok(&["backends"])?);
             }
             self.stop.check()?;
-            thread::sleep(Duration::from_millis(10));
+            thread::sleep(Duration::from_millis(50));
         }
         Ok(())
     }

@@ -15,8 +15,8 @@ pub(super) fn play(stage: &mut Stage<'_>) -> Result<()> {
     stage.screen.space();
     stage.screen.say(&format!(
         "{there} packets to backends ({:.1} MB) and {back} back to clients ({:.1} MB), in {} \
-         connections.\nNone of them passed through the daemon. Dropped: {dropped}. In the flow table \
-         now: {}.",
+         connections.\nNone of them passed through the daemon. Dropped: {dropped}.\nIn the flow table now, as ACTIVE: {}; \
+         closed connections stay there for a minute.",
         sum("bytes") as f64 / 1e6,
         sum("replyBytes") as f64 / 1e6,
         sum("connections"),
