@@ -258,7 +258,10 @@ fn walk<F: Frame>(frame: F, start: u32, next: u32) -> Walked {
         }
         w.proto = u32::from(h[0]);
         if w.frag == FRAG_LATER {
-            w.end = End::Found;
+            w.end = match w.proto {
+                packet::TCP | packet::UDP | packet::ICMPV6 | 0 | 43 | 51 | 60 => End::Found,
+                _ => End::Other,
+            };
             return w;
         }
     }
