@@ -203,6 +203,9 @@ fn candidate(config: &KernelConfig, r: &Request, attempt: u32) -> u32 {
         let mixed = u64::from(r.seed.wrapping_add(attempt)).wrapping_mul(0x9e37_79b9_7f4a_7c15);
         offset = hash::index(mixed, count);
     } else {
+        if attempt >= count {
+            return 0; // all were tried; no port
+        }
         offset += attempt;
         if offset >= count {
             offset = offset.wrapping_sub(count);
