@@ -394,7 +394,7 @@ pub(crate) fn clock<F: Frame>(frame: F, p: &Packet) -> Option<(u32, Option<u32>)
     let (seq, header) = unsafe { (u32::from_be((*tcp).seq), (*tcp).offset >> 4) };
     let mut ts = None;
     if header >= 8
-        && let Some(options) = packet::at::<[u32; 4], _>(frame, p.l4 as usize + 20)
+        && let Some(options) = packet::at::<[u32; 3], _>(frame, p.l4 as usize + 20)
     {
         // SAFETY: checked against the end of the packet just above.
         let words = unsafe { options.read_unaligned() };
