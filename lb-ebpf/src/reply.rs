@@ -299,7 +299,10 @@ extern "C" fn lb_take(port: u32) -> u64 {
     let mut free = REPLY_WAYS;
     for way in 0..REPLY_WAYS {
         let word = load(bucket, way);
-        let stale = word != 0 && is_stale(word, number * REPLY_WAYS as u32 + way as u32);
+        // the request's own flow has no port yet: the word is of one that had its place before
+        let own = word as u32 == r.index.wrapping_add(1);
+        let position = number * REPLY_WAYS as u32 + way as u32;
+        let stale = word != 0 && (own || is_stale(word, position));
         if word == 0 || stale {
             if free == REPLY_WAYS {
                 free = way;
@@ -319,7 +322,7 @@ extern "C" fn lb_take(port: u32) -> u64 {
     unsafe {
         let at = bucket.as_ptr().cast_mut().add(free);
         let old = at.read_volatile();
-        if old != 0 && !is_stale(old, position) {
+        if old != 0 && old as u32 != r.index.wrapping_add(1) && !is_stale(old, position) {
             return taken::NO;
         }
         let word = flow::reply_word(hash, r.index);
