@@ -5,4 +5,5 @@ mod demo;
 mod harness;
 mod kernel;
 mod net;
+mod packets;
 mod traffic;
