@@ -115,9 +115,10 @@ async fn serve(
         faults: Faults::default(),
         in_force: Arc::default(),
         is_stale: false,
+        is_unpublished: false,
     };
     writer.begin(reload).await?;
-    notify::ready(&writer.in_force);
+    notify::ready(&writer.in_force, !writer.faults.files.is_empty());
     let (writer, ending) = writer.run(inputs).await;
     end(writer, ending, options).await
 }
