@@ -102,11 +102,17 @@ impl<'a> Daemon<'a> {
 
     /// Starts `lb run` and doesn't wait.
     pub fn spawn(&mut self, more: &[&str]) -> Result<()> {
+        self.spawn_with(more, |_| {})
+    }
+
+    /// As [`Self::spawn`]; `set` may change the command's environment.
+    pub fn spawn_with(&mut self, more: &[&str], set: impl FnOnce(&mut Command)) -> Result<()> {
         ensure!(self.child.is_none(), "{} runs already", self.instance);
         let log = File::options().create(true).append(true).open(self.log_path())?;
         let mut command = Command::new(&self.lb);
         command.arg("run").arg("-c").arg(self.config()).args(["--instance", &self.instance]);
         command.args(more).stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log);
+        set(&mut command);
         self.child =
             Some(self.ns.start(&mut command).with_context(|| self.lb.display().to_string())?);
         Ok(())
