@@ -1,8 +1,16 @@
 //! From the command line to the running writer, and its end.
 
-use std::{collections::BTreeSet, io, sync::Arc, time::Instant};
+use std::{
+    collections::BTreeSet,
+    io,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
-use tokio::sync::mpsc;
+use tokio::{
+    sync::{mpsc, oneshot},
+    time::timeout,
+};
 
 use super::{
     DetachError, Options,
@@ -26,6 +34,8 @@ use crate::{
 
 /// Worker threads: the daemon does little, the kernel forwards.
 const WORKERS: usize = 2;
+/// How long the end waits for answers to be read.
+const LAST_ANSWERS: Duration = Duration::from_secs(1);
 /// Inputs that may wait for the writer.
 const QUEUE: usize = 4096;
 
@@ -94,7 +104,9 @@ async fn serve(
     let overrides = Overrides::load(&options.paths.state())?;
     let memory = Memory::load(&options.paths.state())?;
     let socket = api::bind_unix(&options.paths.socket())?;
-    tokio::spawn(api::serve(socket, api::private(shared.clone())));
+    let (stop, stopped) = oneshot::channel::<()>();
+    let stopped = async { drop(stopped.await) };
+    let serving = tokio::spawn(api::serve_until(socket, api::private(shared.clone()), stopped));
 
     let mut writer = Writer {
         shared,
@@ -120,7 +132,11 @@ async fn serve(
     writer.begin(reload).await?;
     notify::ready(&writer.in_force, !writer.faults.files.is_empty());
     let (writer, ending) = writer.run(inputs).await;
-    end(writer, ending, options).await
+    let ended = end(writer, ending, options).await;
+    // `lb detach` is answered before the process ends.
+    drop(stop);
+    let _late = timeout(LAST_ANSWERS, serving).await;
+    ended
 }
 
 impl Writer {
@@ -163,8 +179,10 @@ impl Writer {
 }
 
 async fn end(mut writer: Writer, ending: Ending, options: &Options) -> Result<(), RunError> {
-    notify::stopping("ending; L4 goes on in the kernel");
-    tracing::info!("ending");
+    let detaches = ending == Ending::Detached || options.detach_on_exit;
+    let rest = if detaches { "L4 ends, too" } else { "L4 goes on in the kernel" };
+    notify::stopping(&format!("ending; {rest}"));
+    tracing::info!("ending; {rest}");
     if ending == Ending::Stop && options.detach_on_exit {
         writer.detach().await?;
     }
