@@ -4,6 +4,7 @@
 
 mod answer;
 mod back;
+mod coverage;
 mod down;
 mod forward;
 mod frag;

@@ -45,8 +45,14 @@ impl World {
 
     /// What becomes of a frame, for those that are many: nothing else is looked at.
     pub(in crate::packets) fn act(&self, ifindex: u32, frame: &[u8]) -> Action {
+        self.out(ifindex, frame).0
+    }
+
+    /// As [`World::act`], with the frame as it came out.
+    pub(in crate::packets) fn out(&self, ifindex: u32, frame: &[u8]) -> (Action, Vec<u8>) {
         let ran = self.lane.run(self.hook, ifindex, frame, Extra::default());
-        Action::of(self.hook, ran.expect("a test-run").0)
+        let (returned, out) = ran.expect("a test-run");
+        (Action::of(self.hook, returned), out)
     }
 
     /// A packet from the side of the clients.
