@@ -189,7 +189,7 @@ pub struct FragKey {
     pub dst: Addr,
     /// Identification, as in the packet.
     pub id: u32,
-    /// IP protocol of the first fragment.
+    /// IPv4: the protocol. IPv6: 0, the id tells them apart.
     pub proto: u32,
 }
 

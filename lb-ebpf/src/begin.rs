@@ -48,7 +48,7 @@ pub(crate) fn begin<F: Frame>(
         return Err(Exit::ToTc);
     }
     target.nat = reply::nat_index(b, hash)?;
-    let mut index = 0;
+    let mut index = u32::MAX; // none: a dry run has no place of its own
     if !dry_run() {
         let got = conn::claim_half(p, id, hash)?;
         index = got as u32;

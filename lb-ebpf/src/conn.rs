@@ -194,26 +194,47 @@ extern "C" fn lb_meet(index: u32, sig: u32, t: *const Tuple, vip: u32) -> u64 {
     claimed::BUSY
 }
 
-/// Takes a slot among the half-open: a free one, else that of an expired flow,
-/// else that of another half-open one.
+/// Takes a slot among the half-open: a free one, else that of another half-open flow.
 #[inline(always)]
 pub(crate) fn claim_half(p: &Packet, vip: u32, hash: u64) -> Result<u64, Exit> {
     let config = config()?;
     let bucket = config.est_buckets + flow::bucket(hash, config.half_buckets);
     let sig = flow::signature(hash);
     let mut got = lb_claim(&p.tuple, vip, sig, bucket);
-    if got & claimed::MASK == claimed::FULL {
-        let victim = bucket * WAYS as u32 + (hash >> 28) as u32 % WAYS as u32;
-        if evict(victim) {
-            stats::event(Event::HalfOpenEvicted);
-            got = lb_claim(&p.tuple, vip, sig, bucket);
-        }
+    if got & claimed::MASK == claimed::FULL && lb_make_room(bucket, (hash >> 28) as u32) != 0 {
+        stats::event(Event::HalfOpenEvicted);
+        got = lb_claim(&p.tuple, vip, sig, bucket);
     }
     match got & claimed::MASK {
         claimed::FULL => Err(Exit::Drop(DropReason::TableFull)),
         claimed::BUSY => Err(Exit::Drop(DropReason::Contended)),
         _ => Ok(got),
     }
+}
+
+/// Evicts one flow of a full bucket, the first that may go from `start` on; 1 when done.
+/// Established flows that found no room among their like stay.
+#[unsafe(no_mangle)]
+#[inline(never)]
+extern "C" fn lb_make_room(bucket: u32, start: u32) -> u32 {
+    let now = now();
+    for step in 0..WAYS as u32 {
+        let index = bucket * WAYS as u32 + start.wrapping_add(step) % WAYS as u32;
+        if let Some(f) = get(index)
+            && (!is_kept(f) || expired(f, now))
+            && evict(index)
+        {
+            return 1;
+        }
+    }
+    0
+}
+
+/// Whether both sides take the connection for open.
+#[inline(always)]
+fn is_kept(f: &Flow) -> bool {
+    let state = f.state & flags::STATE;
+    state == TcpState::Established as u32 || state == TcpState::Closing as u32
 }
 
 /// Forgets whatever complete flow stands at `index`.

@@ -40,7 +40,9 @@ fn remember(p: &Packet, kind: u32, flow: u32) {
 
 #[inline(always)]
 fn key(p: &Packet) -> FragKey {
-    FragKey { src: p.src, dst: p.dst, id: p.frag_id, proto: p.proto }
+    // later IPv6 fragments name what follows their header, which need not be the protocol
+    let proto = if p.v4 { p.proto } else { 0 };
+    FragKey { src: p.src, dst: p.dst, id: p.frag_id, proto }
 }
 
 /// A packet left to the host; its later fragments will be, too.
@@ -79,6 +81,9 @@ pub(crate) fn follow<F: Frame>(frame: F, p: &Packet) -> Result<i32, Exit> {
     if seen.kind == FRAG_FORWARD {
         if F::XDP && b.flags & backend::flags::XDP == 0 {
             return Err(Exit::ToTc);
+        }
+        if b.flags & backend::flags::RESOLVED == 0 {
+            return Err(Exit::Drop(DropReason::Unresolved));
         }
         path::check_size(frame, p, b.mtu, config()?.min_mtu)?;
         let nat = NATS.get(u32::from(f.nat)).ok_or(orphan)?;

@@ -7,6 +7,7 @@ use crate::{
     Exit,
     conn::{self, NONE},
     forward::Rewrite,
+    frag,
     frame::Frame,
     maps::{BACKENDS, NATS, config},
     packet::{self, Eth, Ip4, Ip6},
@@ -36,7 +37,7 @@ pub(crate) fn translate<F: Frame>(frame: F, p: &Packet) -> Result<i32, Exit> {
         false => matches!(kind, 1..=4),
     };
     if !error || p.frag != parse::FRAG_NONE {
-        return Err(Exit::Pass);
+        return Err(frag::passed(p));
     }
     let q = quoted(frame, p).ok_or(Exit::Pass)?;
     let swapped = q.ports.rotate_left(16);

@@ -196,6 +196,10 @@ fn ipv6<F: Frame>(frame: F, p: &mut Packet) -> Result<(), Exit> {
     if frame.segment() != 0 && p.len == 40 {
         p.len = frame.len() - p.l3;
     }
+    // never seen on a wire (RFC 4291 §2.5.5.2), and the tables would take them for IPv4
+    if addr::is_v4(&p.src) || addr::is_v4(&p.dst) {
+        return Err(Exit::Pass);
+    }
     if !holds(frame, p) {
         return Err(malformed(&p.dst));
     }
@@ -218,10 +222,7 @@ fn walk<F: Frame>(frame: F, start: u32, next: u32) -> Walked {
     let mut w = Walked { l4: start, proto: next, frag: FRAG_NONE, frag_id: 0, end: End::TooMany };
     for _ in 0..MAX_EXTENSIONS {
         match w.proto {
-            packet::TCP | packet::UDP | packet::ICMPV6 => {
-                w.end = End::Found;
-                return w;
-            }
+            packet::TCP | packet::UDP | packet::ICMPV6 => break,
             0 | 43 | 44 | 51 | 60 => {}
             _ => {
                 w.end = End::Other;
@@ -257,7 +258,10 @@ fn walk<F: Frame>(frame: F, start: u32, next: u32) -> Walked {
         }
         w.proto = u32::from(h[0]);
         if w.frag == FRAG_LATER {
-            w.end = End::Found;
+            w.end = match w.proto {
+                packet::TCP | packet::UDP | packet::ICMPV6 | 0 | 43 | 51 | 60 => End::Found,
+                _ => End::Other,
+            };
             return w;
         }
     }

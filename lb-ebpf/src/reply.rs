@@ -203,6 +203,9 @@ fn candidate(config: &KernelConfig, r: &Request, attempt: u32) -> u32 {
         let mixed = u64::from(r.seed.wrapping_add(attempt)).wrapping_mul(0x9e37_79b9_7f4a_7c15);
         offset = hash::index(mixed, count);
     } else {
+        if attempt >= count {
+            return 0; // all were tried; no port
+        }
         offset += attempt;
         if offset >= count {
             offset = offset.wrapping_sub(count);
@@ -296,7 +299,10 @@ extern "C" fn lb_take(port: u32) -> u64 {
     let mut free = REPLY_WAYS;
     for way in 0..REPLY_WAYS {
         let word = load(bucket, way);
-        let stale = word != 0 && is_stale(word, number * REPLY_WAYS as u32 + way as u32);
+        // the request's own flow has no port yet: the word is of one that had its place before
+        let own = word as u32 == r.index.wrapping_add(1);
+        let position = number * REPLY_WAYS as u32 + way as u32;
+        let stale = word != 0 && (own || is_stale(word, position));
         if word == 0 || stale {
             if free == REPLY_WAYS {
                 free = way;
@@ -316,7 +322,7 @@ extern "C" fn lb_take(port: u32) -> u64 {
     unsafe {
         let at = bucket.as_ptr().cast_mut().add(free);
         let old = at.read_volatile();
-        if old != 0 && !is_stale(old, position) {
+        if old != 0 && old as u32 != r.index.wrapping_add(1) && !is_stale(old, position) {
             return taken::NO;
         }
         let word = flow::reply_word(hash, r.index);
@@ -391,7 +397,7 @@ pub(crate) fn clock<F: Frame>(frame: F, p: &Packet) -> Option<(u32, Option<u32>)
     let (seq, header) = unsafe { (u32::from_be((*tcp).seq), (*tcp).offset >> 4) };
     let mut ts = None;
     if header >= 8
-        && let Some(options) = packet::at::<[u32; 4], _>(frame, p.l4 as usize + 20)
+        && let Some(options) = packet::at::<[u32; 3], _>(frame, p.l4 as usize + 20)
     {
         // SAFETY: checked against the end of the packet just above.
         let words = unsafe { options.read_unaligned() };

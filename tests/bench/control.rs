@@ -72,7 +72,7 @@ pub(crate) fn run(rounds: u32) -> Result<Report> {
     })
 }
 
-/// A start, then one backend that goes down.
+/// A start, the first verdict on every backend, then one backend that goes down.
 fn changes(times: &mut Times) -> Result<()> {
     let paths = Paths::new(&unique_name())?;
     let settings = settings();
@@ -94,8 +94,12 @@ fn changes(times: &mut Times) -> Result<()> {
     let all = (0..SERVICES).flat_map(|s| (0..BACKENDS).map(move |b| (s, b)));
     let up = all.map(|(service, backend)| verdict(service, backend, BackendState::Up));
     let down = verdict(SERVICES / 2, BACKENDS / 2, BackendState::Down);
-    let start: Vec<Event> = [fixed, update].into_iter().chain(up).collect();
-    for (step, events) in [("start", start), ("one backend down", vec![down])] {
+    let steps = [
+        ("start", vec![fixed, update]),
+        ("all backends up", up.collect()),
+        ("one backend down", vec![down]),
+    ];
+    for (step, events) in steps {
         let snapshot = times.time(&format!("{step}: reconcile"), || {
             reconciler.handle_all(events, Duration::from_secs(1))
         });
@@ -103,6 +107,7 @@ fn changes(times: &mut Times) -> Result<()> {
         apply(times, step, &snapshot, &net, &facts, &mut view, &mut datapath)?;
     }
     ensure!(view.backends.len() == (SERVICES * BACKENDS) as usize, "backends are missing");
+    ensure!(view.rings.len() == SERVICES as usize, "{} rings", view.rings.len());
     Ok(())
 }
 
@@ -118,6 +123,7 @@ fn apply(
     let lowered = times.time(&format!("{step}: lower"), || lower(snapshot, net, facts, view));
     ensure!(lowered.obstacles.is_empty(), "{:?}", lowered.obstacles.first());
     let plan = times.time(&format!("{step}: plan"), || Plan::between(view, &lowered.view));
+    ensure!(!plan.is_empty(), "{step} changes nothing in the kernel");
     times.time(&format!("{step}: apply"), || plan.apply(datapath.sink()))?;
     *view = lowered.view;
     Ok(())
@@ -181,7 +187,7 @@ fn dynamic() -> Dynamic {
         rule: None,
         middlewares: Vec::new(),
         tls: None,
-        needs_proxy: None,
+        observability: Default::default(),
         place: Place::default(),
     };
     Dynamic {

@@ -101,8 +101,11 @@ fn what_a_dead_process_left_is_removed() -> Result<()> {
     // No process has this id: it is above the kernel's limit.
     let name = "lbt-4194999-0-dead";
     lb_tests::shell::run(&format!("ip netns add {name}"))?;
+    let folder = std::env::temp_dir().join(name);
+    std::fs::create_dir_all(folder.join("inside"))?;
     lb_tests::reaper::reap();
     assert!(!Path::new("/run/netns").join(name).exists());
+    assert!(!folder.exists());
     Ok(())
 }
 

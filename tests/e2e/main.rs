@@ -1,6 +1,10 @@
 //! Everything that needs the kernel: packet tables through the real programs,
 //! and the real daemon in network namespaces.
 
+mod control;
+mod demo;
 mod harness;
 mod kernel;
 mod net;
+mod packets;
+mod traffic;

@@ -18,7 +18,7 @@ use tempfile::TempDir;
 use crate::{Namespace, netns::unique_name, reaper};
 
 /// Longest wait for the daemon to be ready or to end.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_secs(120);
 
 /// What a command came to.
 #[derive(Clone, Debug)]
@@ -38,8 +38,8 @@ pub struct Daemon<'a> {
     /// Name of the instance.
     pub instance: String,
     folder: TempDir,
+    config: PathBuf,
     child: Option<Child>,
-    quiet: bool,
 }
 
 impl<'a> Daemon<'a> {
@@ -57,16 +57,23 @@ impl<'a> Daemon<'a> {
 
     /// An instance with its folder and configuration, not started.
     pub fn prepare(ns: &'a Namespace, lb: &Path, config: &str) -> Result<Self> {
-        let daemon = Self {
-            ns,
-            lb: lb.to_owned(),
-            instance: unique_name(),
-            folder: tempfile::Builder::new().prefix("lbt-").tempdir()?,
-            child: None,
-            quiet: false,
-        };
+        let mut daemon = Self::prepare_file(ns, lb, Path::new(""))?;
+        daemon.config = daemon.folder().join("lb.yaml");
         daemon.configure(config)?;
         Ok(daemon)
+    }
+
+    /// An instance that reads a file where it stands, not started.
+    pub fn prepare_file(ns: &'a Namespace, lb: &Path, config: &Path) -> Result<Self> {
+        let instance = unique_name();
+        Ok(Self {
+            ns,
+            lb: lb.to_owned(),
+            folder: tempfile::Builder::new().prefix(&format!("{instance}-")).tempdir()?,
+            instance,
+            config: config.to_owned(),
+            child: None,
+        })
     }
 
     /// The folder of the configuration, for further files.
@@ -76,7 +83,7 @@ impl<'a> Daemon<'a> {
 
     /// Path of the configuration.
     pub fn config(&self) -> PathBuf {
-        self.folder().join("lb.yaml")
+        self.config.clone()
     }
 
     /// Replaces the configuration as an editor does: a new file, renamed into place.
@@ -95,11 +102,17 @@ impl<'a> Daemon<'a> {
 
     /// Starts `lb run` and doesn't wait.
     pub fn spawn(&mut self, more: &[&str]) -> Result<()> {
+        self.spawn_with(more, |_| {})
+    }
+
+    /// As [`Self::spawn`]; `set` may change the command's environment.
+    pub fn spawn_with(&mut self, more: &[&str], set: impl FnOnce(&mut Command)) -> Result<()> {
         ensure!(self.child.is_none(), "{} runs already", self.instance);
         let log = File::options().create(true).append(true).open(self.log_path())?;
         let mut command = Command::new(&self.lb);
         command.arg("run").arg("-c").arg(self.config()).args(["--instance", &self.instance]);
         command.args(more).stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log);
+        set(&mut command);
         self.child =
             Some(self.ns.start(&mut command).with_context(|| self.lb.display().to_string())?);
         Ok(())
@@ -107,6 +120,7 @@ impl<'a> Daemon<'a> {
 
     /// Waits until `lb status` exits 0; an error holds the log.
     pub fn wait_ready(&mut self) -> Result<()> {
+        let mut pause = Pause::default();
         let deadline = Instant::now() + PATIENCE;
         loop {
             if let Some(status) = self.child.as_mut().context("not started")?.try_wait()? {
@@ -120,7 +134,7 @@ impl<'a> Daemon<'a> {
             if Instant::now() > deadline {
                 bail!("not ready: {}{}\n{}", status.stdout, status.stderr, self.log());
             }
-            std::thread::sleep(Duration::from_millis(20));
+            pause.take();
         }
     }
 
@@ -168,12 +182,13 @@ impl<'a> Daemon<'a> {
         patience: Duration,
         mut wanted: impl FnMut(&Self) -> Result<bool>,
     ) -> Result<()> {
+        let mut pause = Pause::default();
         let deadline = Instant::now() + patience;
         while !wanted(self)? {
             if Instant::now() > deadline {
                 bail!("not so after {patience:?}: {what}\n{}", self.ok(&["backends"])?);
             }
-            std::thread::sleep(Duration::from_millis(20));
+            pause.take();
         }
         Ok(())
     }
@@ -229,25 +244,14 @@ impl<'a> Daemon<'a> {
         Path::new("/run/lb").join(format!("{}.sock", self.instance))
     }
 
-    /// Leaves everything as it is on drop: programs, pins, the process.
-    pub fn keep(mut self) -> PathBuf {
-        self.quiet = true;
-        let folder =
-            std::mem::replace(&mut self.folder, tempfile::tempdir().expect("a temporary folder"));
-        self.child = None;
-        folder.keep()
-    }
-
-    fn log_path(&self) -> PathBuf {
+    /// Where `lb run` logs to.
+    pub fn log_path(&self) -> PathBuf {
         self.folder().join("log")
     }
 }
 
 impl Drop for Daemon<'_> {
     fn drop(&mut self) {
-        if self.quiet {
-            return;
-        }
         if std::thread::panicking() {
             eprintln!("--- log of {}\n{}", self.instance, self.log());
         }
@@ -264,20 +268,44 @@ impl Drop for Daemon<'_> {
     }
 }
 
+/// Between two questions to a daemon: longer and longer, as each is a process of its own,
+/// which takes CPU from what is waited for.
+struct Pause(Duration);
+
+impl Default for Pause {
+    fn default() -> Self {
+        Self(Duration::from_millis(10))
+    }
+}
+
+impl Pause {
+    const LONGEST: Duration = Duration::from_millis(200);
+
+    fn take(&mut self) {
+        std::thread::sleep(self.0);
+        self.0 = (self.0 * 3 / 2).min(Self::LONGEST);
+    }
+}
+
 /// The `lb` to test: `$LB_BIN`, or the one built beside the running executable.
 ///
 /// # Panics
 /// When there is none.
 pub fn binary() -> PathBuf {
-    if let Some(path) = std::env::var_os("LB_BIN") {
-        return path.into();
-    }
+    std::env::var_os("LB_BIN").map_or_else(|| built("lb"), PathBuf::from)
+}
+
+/// A binary of the workspace, built beside the running executable.
+///
+/// # Panics
+/// When there is none.
+pub fn built(name: &str) -> PathBuf {
     let own = std::env::current_exe().expect("a path of the running executable");
     // target/debug/deps/e2e-… or target/debug/xtask
-    let beside = own.ancestors().skip(1).take(2).map(|folder| folder.join("lb"));
+    let beside = own.ancestors().skip(1).take(2).map(|folder| folder.join(name));
     beside.into_iter().find(|path| path.is_file()).unwrap_or_else(|| {
         panic!(
-            "no `lb` beside {}: run the tests by `cargo xtask test`, which builds it",
+            "no `{name}` beside {}: run the tests by `cargo xtask test`, which builds it",
             own.display()
         )
     })

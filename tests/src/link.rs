@@ -21,12 +21,12 @@ pub fn veth(a: End<'_>, b: End<'_>) -> Result<()> {
 }
 
 /// Makes a veth pair behave like a wire, so that native XDP is right on it:
-/// complete checksums, tags in the frame and frames within the MTU (offloads of
-/// sending off on both ends), and a peer that receives what XDP sends (a program
+/// complete checksums, tags in the frame and frames within the MTU (their
+/// offloads off on both ends), and a peer that receives what XDP sends (a program
 /// that passes everything, at the end named `far`). Held by the answer.
 pub fn make_wire(near: End<'_>, far: End<'_>) -> Result<bytecode::Attached> {
     for (ns, dev) in [near, far] {
-        ns.shell(&format!("ethtool -K {dev} tx off txvlan off"))?;
+        ns.shell(&format!("ethtool -K {dev} tx off txvlan off rxvlan off"))?;
     }
     bytecode::pass(far.0, far.1)
 }

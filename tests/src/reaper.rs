@@ -1,7 +1,12 @@
 //! Removes what test processes that died left behind: processes inside their
-//! namespaces, the namespaces, pins, sockets and state.
+//! namespaces, the namespaces, pins, sockets, state and temporary folders.
 
-use std::{fs, path::Path, process::Command};
+use std::{
+    fs,
+    io::ErrorKind,
+    path::{Path, PathBuf},
+    process::Command,
+};
 
 use nix::{
     sys::signal::{Signal, kill},
@@ -11,21 +16,24 @@ use nix::{
 use crate::shell;
 
 /// Where instances leave things named after them.
-const PLACES: &[&str] = &["/sys/fs/bpf/lb", "/var/lib/lb", "/run/lb"];
+fn places() -> impl Iterator<Item = PathBuf> {
+    let fixed = ["/sys/fs/bpf/lb", "/var/lib/lb", "/run/lb"].map(PathBuf::from);
+    fixed.into_iter().chain([std::env::temp_dir()])
+}
 
 /// Removes everything named `lbt-<pid>-…` whose process is gone. Failures are
 /// said on stderr and left: they are no reason for the next test to fail.
 pub fn reap() {
-    for name in names_in("/run/netns") {
+    for name in names_in(Path::new("/run/netns")) {
         if is_orphan(&name) {
             end_processes(&name);
             report(&name, shell::run(&format!("ip netns del {name}")).map(|_| ()));
         }
     }
-    for place in PLACES {
-        for name in names_in(place) {
+    for place in places() {
+        for name in names_in(&place) {
             if is_orphan(&name) {
-                remove(place, &name);
+                remove(&place, &name);
             }
         }
     }
@@ -33,19 +41,23 @@ pub fn reap() {
 
 /// Removes what the instance `name` of this very process left.
 pub fn remove_instance(name: &str) {
-    for place in PLACES {
-        for entry in names_in(place) {
+    for place in places() {
+        for entry in names_in(&place) {
             if entry == name || entry.strip_prefix(name).is_some_and(|rest| rest.starts_with('.')) {
-                remove(place, &entry);
+                remove(&place, &entry);
             }
         }
     }
 }
 
-fn remove(place: &str, name: &str) {
-    let path = Path::new(place).join(name);
+fn remove(place: &Path, name: &str) {
+    let path = place.join(name);
     let result = if path.is_dir() { fs::remove_dir_all(&path) } else { fs::remove_file(&path) };
-    report(name, result.map_err(Into::into));
+    match result {
+        // Another process reaps at the same time.
+        Err(error) if error.kind() == ErrorKind::NotFound => {}
+        result => report(name, result.map_err(Into::into)),
+    }
 }
 
 /// Whether `lbt-<pid>-…` names a process that no longer runs.
@@ -67,7 +79,7 @@ fn end_processes(namespace: &str) {
     }
 }
 
-fn names_in(folder: &str) -> Vec<String> {
+fn names_in(folder: &Path) -> Vec<String> {
     let entries = fs::read_dir(folder).into_iter().flatten().flatten();
     entries.filter_map(|entry| entry.file_name().into_string().ok()).collect()
 }

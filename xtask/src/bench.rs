@@ -37,7 +37,7 @@ enum Suite {
 /// # Errors
 /// When something can't be built or run, or a mark is missed.
 pub(crate) fn run(options: &Options) -> Result<()> {
-    setup::run(Purpose::Run)?;
+    setup::run(Purpose::Bench)?;
     let lb = build::run(true)?;
     let wrapper = ebpf::build_bench(&workspace::root(), &workspace::target()?)
         .map_err(|error| anyhow!(error))?;

@@ -12,7 +12,9 @@ use crate::workspace;
 pub(crate) fn run(release: bool) -> Result<PathBuf> {
     setup::run(Purpose::Build)?;
     let mut cargo = workspace::cargo();
-    cargo.args(["build", "--locked", "--package", "lb-userspace"]);
+    // All packages, as tests and bench build them: of lb-userspace alone fewer features of what
+    // they share are on, and each change from one to the other would compile it anew.
+    cargo.args(["build", "--locked", "--bins"]);
     if release {
         cargo.arg("--release");
     }

@@ -2,6 +2,7 @@
 
 mod bench;
 mod build;
+mod demo;
 mod dist;
 #[allow(dead_code, reason = "lb-userspace's build script uses the rest")]
 mod ebpf;
@@ -33,6 +34,8 @@ enum Command {
         #[arg(long)]
         release: bool,
     },
+    /// Shows lb at work between a client and three backends, in under a minute
+    Demo(demo::Options),
     /// Runs every check and test there is, and fails if any can't run
     Test(test::Options),
     /// Measures what packets, connections and changes cost, and holds them to marks
@@ -56,11 +59,12 @@ fn main() -> ExitCode {
 fn run(command: Command) -> anyhow::Result<()> {
     match command {
         Command::Setup => {
-            setup::run(Purpose::Run)?;
+            setup::run(Purpose::Bench)?;
             println!("all that lb needs is here");
             Ok(())
         }
         Command::Build { release } => build::run(release).map(drop),
+        Command::Demo(options) => demo::run(&options),
         Command::Test(options) => test::run(&options),
         Command::Bench(options) => bench::run(&options),
         Command::Tidy => tidy::run(),

@@ -17,7 +17,7 @@ pub use counts::{BackendCount, Counts};
 pub use daemon::{Command, Daemon, FlowQuery, Reply};
 pub use error::ApiError;
 pub use routes::{metrics_only, private, public};
-pub use serve::{bind_tcp, bind_unix, serve};
+pub use serve::{bind_tcp, bind_unix, serve, serve_until};
 
 #[cfg(test)]
 mod tests;

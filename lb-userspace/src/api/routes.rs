@@ -33,6 +33,25 @@ type Params<T> = Result<Query<T>, QueryRejection>;
 
 /// Everything but what only root may do.
 pub fn public(daemon: Arc<dyn Daemon>) -> Router {
+    finished(everybodys(), daemon)
+}
+
+/// Everything, for the unix socket: root alone may open it.
+pub fn private(daemon: Arc<dyn Daemon>) -> Router {
+    finished(everybodys().route("/api/detach", post(detach)), daemon)
+}
+
+/// `/ping` and `/metrics` alone.
+pub fn metrics_only(daemon: Arc<dyn Daemon>) -> Router {
+    finished(Router::new().route("/ping", get(ping)).route("/metrics", get(metrics)), daemon)
+}
+
+/// With an answer to what no route takes.
+fn finished(router: Router<Arc<dyn Daemon>>, daemon: Arc<dyn Daemon>) -> Router {
+    router.fallback(no_such_path).method_not_allowed_fallback(no_such_method).with_state(daemon)
+}
+
+fn everybodys() -> Router<Arc<dyn Daemon>> {
     let mut router = Router::new()
         .route("/ping", get(ping))
         .route("/metrics", get(metrics))
@@ -54,22 +73,7 @@ pub fn public(daemon: Arc<dyn Daemon>) -> Router {
     for protocol in [Protocol::Tcp, Protocol::Udp] {
         router = router.nest(&format!("/api/{protocol}"), of_protocol(protocol));
     }
-    router.fallback(no_such_path).method_not_allowed_fallback(no_such_method).with_state(daemon)
-}
-
-/// Everything, for the unix socket: root alone may open it.
-pub fn private(daemon: Arc<dyn Daemon>) -> Router {
-    let detach = Router::new().route("/api/detach", post(detach)).with_state(daemon.clone());
-    public(daemon).merge(detach)
-}
-
-/// `/ping` and `/metrics` alone.
-pub fn metrics_only(daemon: Arc<dyn Daemon>) -> Router {
-    Router::new()
-        .route("/ping", get(ping))
-        .route("/metrics", get(metrics))
-        .fallback(no_such_path)
-        .with_state(daemon)
+    router
 }
 
 /// `/api/tcp/…` or `/api/udp/…`.

@@ -34,7 +34,20 @@ where
     L: axum::serve::Listener,
     L::Addr: std::fmt::Debug,
 {
-    if let Err(e) = axum::serve(listener, router).await {
+    serve_until(listener, router, std::future::pending()).await;
+}
+
+/// Serves until `stopped`, and then until whoever has asked has his answer.
+pub async fn serve_until<L>(
+    listener: L,
+    router: Router,
+    stopped: impl Future<Output = ()> + Send + 'static,
+) where
+    L: axum::serve::Listener,
+    L::Addr: std::fmt::Debug,
+{
+    let serving = axum::serve(listener, router).with_graceful_shutdown(stopped);
+    if let Err(e) = serving.await {
         tracing::error!("the API stopped listening: {e}");
     }
 }

@@ -3,6 +3,7 @@
 use clap::CommandFactory;
 
 use super::{Cli, Context, Failure, Run, output::print};
+use crate::config::names::nearest;
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
@@ -19,12 +20,19 @@ impl Run for Args {
             Some(name) => lb
                 .find_subcommand(name)
                 .cloned()
-                .ok_or_else(|| Failure::Usage(format!("no command {name:?}; see `lb --help`")))?,
+                .ok_or_else(|| Failure::Usage(unknown(&Cli::command(), name)))?,
         };
         let mut text = Vec::new();
         clap_mangen::Man::new(page)
             .render(&mut text)
             .map_err(|e| Failure::Refused(format!("can't print the page: {e}")))?;
         print(&String::from_utf8_lossy(&text))
+    }
+}
+
+fn unknown(lb: &clap::Command, name: &str) -> String {
+    match nearest(name, lb.get_subcommands().map(clap::Command::get_name)) {
+        Some(hint) => format!("no command {name:?}; did you mean {hint:?}?"),
+        None => format!("no command {name:?}; see `lb --help`"),
     }
 }

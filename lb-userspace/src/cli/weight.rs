@@ -4,6 +4,9 @@ use super::{Context, Failure, Run, change::Target};
 use crate::api::types::BackendChange;
 
 #[derive(Debug, clap::Args)]
+#[command(
+    override_usage = "lb weight <SERVICE> <BACKEND> <WEIGHT>\n       lb weight <SERVICE> <BACKEND> --reset"
+)]
 pub(super) struct Args {
     #[command(flatten)]
     target: Target,

@@ -1,5 +1,7 @@
 //! Taking everything of an instance off the host.
 
+use std::net::IpAddr;
+
 use super::{path::vip_record, writer::Writer};
 use crate::kernel::{
     self, KernelError, Paths,
@@ -32,16 +34,21 @@ pub async fn detach(paths: &Paths) -> Result<Vec<String>, DetachError> {
         (neighbours, "neighbours given up"),
     ];
     let counted = counts.iter().filter(|(n, _)| *n > 0).map(|(n, what)| format!("{n} {what}"));
-    let removed = addresses.iter().map(|(ip, name)| format!("{ip} removed from {name}"));
-    Ok(counted.chain(removed).collect())
+    Ok(counted.chain(removed(&addresses)).collect())
+}
+
+fn removed(addresses: &[(IpAddr, String)]) -> impl Iterator<Item = String> {
+    addresses.iter().map(|(ip, name)| format!("{ip} removed from {name}"))
 }
 
 impl Writer {
     /// Detaches this daemon's instance; it must end after that.
     pub(super) async fn detach(&mut self) -> Result<Vec<String>, DetachError> {
-        if let Some(kernel) = self.kernel.take() {
-            kernel.release().await;
-        }
-        detach(&self.shared.paths).await
+        let addresses = match self.kernel.take() {
+            Some(kernel) => kernel.release().await,
+            None => Vec::new(),
+        };
+        let rest = detach(&self.shared.paths).await?;
+        Ok(rest.into_iter().chain(removed(&addresses)).collect())
     }
 }

@@ -51,10 +51,9 @@ fn filter(in_force: &InForce, query: &FlowQuery) -> Result<FlowFilter, ApiError>
         })?;
     }
     if let Some(text) = &query.backend {
-        filter.backend =
-            Some(text.parse().map_err(|_| {
-                ApiError::BadRequest(format!("backend {text:?}: expected IP:PORT"))
-            })?);
+        (filter.backend, filter.backend_port) = address(text).ok_or_else(|| {
+            ApiError::BadRequest(format!("backend {text:?}: expected IP or IP:PORT"))
+        })?;
     }
     if let Some(text) = &query.state {
         filter.state = Some(state(text)?);
@@ -70,6 +69,13 @@ fn network(text: &str) -> Option<(Option<IpNet>, Option<u16>)> {
         return Some((Some(ip.into()), None));
     }
     Some((Some(text.parse().ok()?), None))
+}
+
+fn address(text: &str) -> Option<(Option<IpAddr>, Option<u16>)> {
+    match text.parse::<SocketAddr>() {
+        Ok(address) => Some((Some(address.ip()), Some(address.port()))),
+        Err(_) => Some((Some(text.parse().ok()?), None)),
+    }
 }
 
 fn state(text: &str) -> Result<TcpState, ApiError> {

@@ -1,5 +1,7 @@
 //! The daemon's log: lines on standard error, whose level a reload changes.
 
+use std::io::IsTerminal;
+
 use tracing_subscriber::{
     EnvFilter, Registry, fmt, layer::SubscriberExt, reload, util::SubscriberInitExt,
 };
@@ -19,7 +21,9 @@ impl Log {
     pub(super) fn start(settings: &LogSettings) -> Self {
         let (filter, handle) = reload::Layer::new(filter(settings.level));
         let registry = tracing_subscriber::registry().with(filter);
-        let lines = fmt::layer().with_writer(std::io::stderr).with_target(false);
+        let is_coloured = std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
+        let lines =
+            fmt::layer().with_writer(std::io::stderr).with_ansi(is_coloured).with_target(false);
         // A logger that a test has set before stays.
         let _set = if settings.json {
             registry.with(fmt::layer().json().with_writer(std::io::stderr)).try_init()

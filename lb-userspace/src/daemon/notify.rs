@@ -4,10 +4,12 @@ use sd_notify::NotifyState;
 
 use crate::model::Snapshot;
 
-/// The first snapshot, or a reloaded one, is in force.
-pub(super) fn ready(snapshot: &Snapshot) {
+/// The first snapshot, or a reloaded one, is in force; or the earlier one
+/// still, where the reload was refused.
+pub(super) fn ready(snapshot: &Snapshot, is_refused: bool) {
+    let refused = if is_refused { "; the files are at fault, see `lb status`" } else { "" };
     let status = format!(
-        "generation {}, {} routers, {} services",
+        "generation {}, {} routers, {} services{refused}",
         snapshot.generation,
         snapshot.routers.len(),
         snapshot.services.len()

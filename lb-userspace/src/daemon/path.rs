@@ -212,11 +212,14 @@ impl KernelPath {
     }
 
     /// Gives up what only lb needs of the host; the kernel path itself stays.
-    pub(super) async fn release(self) {
-        if let Some(vips) = self.vips {
-            vips.stop().await;
-        }
+    /// Returns the addresses removed, with their interfaces.
+    pub(super) async fn release(self) -> Vec<(IpAddr, String)> {
+        let removed = match self.vips {
+            Some(vips) => vips.stop().await,
+            None => Vec::new(),
+        };
         self.net.stop().await;
+        removed
     }
 }
 

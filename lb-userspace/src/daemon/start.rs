@@ -1,8 +1,16 @@
 //! From the command line to the running writer, and its end.
 
-use std::{collections::BTreeSet, io, sync::Arc, time::Instant};
+use std::{
+    collections::BTreeSet,
+    io,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
-use tokio::sync::mpsc;
+use tokio::{
+    sync::{mpsc, oneshot},
+    time::timeout,
+};
 
 use super::{
     DetachError, Options,
@@ -27,6 +35,8 @@ use crate::{
 
 /// Worker threads: the daemon does little, the kernel forwards.
 const WORKERS: usize = 2;
+/// How long the end waits for answers to be read.
+const LAST_ANSWERS: Duration = Duration::from_secs(1);
 /// Inputs that may wait for the writer.
 const QUEUE: usize = 4096;
 
@@ -95,7 +105,9 @@ async fn serve(
     let overrides = Overrides::load(&options.paths.state())?;
     let memory = Memory::load(&options.paths.state())?;
     let socket = api::bind_unix(&options.paths.socket())?;
-    tokio::spawn(api::serve(socket, api::private(shared.clone())));
+    let (stop, stopped) = oneshot::channel::<()>();
+    let stopped = async { drop(stopped.await) };
+    let serving = tokio::spawn(api::serve_until(socket, api::private(shared.clone()), stopped));
 
     let mut writer = Writer {
         shared,
@@ -117,11 +129,16 @@ async fn serve(
         faults: Faults::default(),
         in_force: Arc::default(),
         is_stale: false,
+        is_unpublished: false,
     };
     writer.begin(reload).await?;
-    notify::ready(&writer.in_force);
+    notify::ready(&writer.in_force, !writer.faults.files.is_empty());
     let (writer, ending) = writer.run(inputs).await;
-    end(writer, ending, options).await
+    let ended = end(writer, ending, options).await;
+    // `lb detach` is answered before the process ends.
+    drop(stop);
+    let _late = timeout(LAST_ANSWERS, serving).await;
+    ended
 }
 
 impl Writer {
@@ -164,8 +181,10 @@ impl Writer {
 }
 
 async fn end(mut writer: Writer, ending: Ending, options: &Options) -> Result<(), RunError> {
-    notify::stopping("ending; L4 goes on in the kernel");
-    tracing::info!("ending");
+    let detaches = ending == Ending::Detached || options.detach_on_exit;
+    let rest = if detaches { "L4 ends, too" } else { "L4 goes on in the kernel" };
+    notify::stopping(&format!("ending; {rest}"));
+    tracing::info!("ending; {rest}");
     let snapshot = writer.in_force.clone();
     writer.proxy.drain(&snapshot).await;
     if ending == Ending::Stop && options.detach_on_exit {

@@ -68,6 +68,8 @@ pub(super) struct Writer {
     pub(super) in_force: Arc<Snapshot>,
     /// Whether the kernel may differ from it: the network changed, or a change was refused.
     pub(super) is_stale: bool,
+    /// Whether what is published lacks something beside the snapshot: a reading, a fault.
+    pub(super) is_unpublished: bool,
 }
 
 /// What is wrong beside the snapshot's own faults.
@@ -116,10 +118,12 @@ impl Writer {
                 notify::reloading();
                 drop(self.read_files(Scope::All));
                 self.bring_into_force().await;
-                notify::ready(&self.in_force);
+                notify::ready(&self.in_force, !self.faults.files.is_empty());
             }
             Input::Tick => {
                 self.is_stale |= self.faults.apply.is_some();
+                self.listen_again().await;
+                self.forget_unloaded();
                 self.handle([Event::Tick]);
             }
             Input::End => return Some(Ending::Stop),
@@ -142,6 +146,7 @@ impl Writer {
     /// Keeps a reading's outcome for `lb status` and the metrics.
     pub(super) fn remember(&mut self, reload: &Reload) {
         self.faults.files = reload.faults.iter().map(ToString::to_string).collect();
+        self.is_unpublished = true;
         if reload.is_again {
             return;
         }
@@ -171,11 +176,37 @@ impl Writer {
         self.leaving = leaving(&self.in_force);
     }
 
+    /// While nothing is loaded no backend has flows to wait for.
+    fn forget_unloaded(&mut self) {
+        if self.kernel.is_none() {
+            let idle = leaving(&self.in_force);
+            self.handle(idle.into_iter().map(|backend| Event::Empty { backend }));
+        }
+    }
+
+    /// Tries the addresses again that could not be listened on.
+    async fn listen_again(&mut self) {
+        if self.listeners.faults.is_empty() {
+            return;
+        }
+        let before = self.listeners.faults.clone();
+        self.listen().await;
+        self.is_unpublished |= self.listeners.faults != before;
+    }
+
+    async fn listen(&mut self) {
+        let daemon: Arc<dyn Daemon> = self.shared.clone();
+        self.listeners.follow(&self.in_force.settings, &daemon).await;
+    }
+
     /// Carries the latest snapshot into the kernel, then tells everybody else.
     pub(super) async fn bring_into_force(&mut self) {
         let snapshot = self.reconciler.snapshot().clone();
         let is_new = snapshot.generation != self.in_force.generation;
         if !is_new && !self.is_stale {
+            if self.is_unpublished {
+                self.publish(false);
+            }
             return;
         }
         self.is_stale = false;
@@ -206,8 +237,11 @@ impl Writer {
             None if is_needed => {
                 let side = match self.adopted.take() {
                     Some(side) => side,
-                    None => KernelSide::open(&shared.paths, &snapshot.settings.datapath)
-                        .map_err(|e| e.to_string())?,
+                    None => {
+                        let datapath = &snapshot.settings.datapath;
+                        tokio::task::block_in_place(|| KernelSide::open(&shared.paths, datapath))
+                            .map_err(|e| e.to_string())?
+                    }
                 };
                 let passes = self.passes.clone();
                 let opened = KernelPath::open(&shared.paths, side, snapshot, passes).await;
@@ -227,8 +261,8 @@ impl Writer {
         self.monitor.update(snapshot);
         self.names.update(snapshot);
         self.log.follow(&snapshot.settings.log);
+        self.listen().await;
         let daemon: Arc<dyn Daemon> = self.shared.clone();
-        self.listeners.follow(&snapshot.settings, &daemon).await;
         tokio::task::block_in_place(|| self.proxy.follow(snapshot, &daemon));
         let saved = tokio::task::block_in_place(|| {
             self.overrides.save(snapshot).and_then(|()| self.memory.save(snapshot))
@@ -236,7 +270,8 @@ impl Writer {
         self.faults.state = saved.err().map(|e| format!("state can't be kept: {e}"));
     }
 
-    fn publish(&self, is_in_force: bool) {
+    fn publish(&mut self, is_in_force: bool) {
+        self.is_unpublished = false;
         let before = self.shared.in_force.load();
         let kernel = self.kernel.as_ref();
         let faults = &self.faults;

@@ -106,7 +106,7 @@ impl LinkName {
         format!("{hook}-{}", self.ifindex)
     }
 
-    fn path(self, paths: &Paths) -> PathBuf {
+    pub(super) fn path(self, paths: &Paths) -> PathBuf {
         paths.links().join(self.file())
     }
 }
@@ -190,7 +190,7 @@ pub(super) fn attach(
         // Native and generic XDP exclude each other.
         let rival = there.iter().position(|other| name.excludes(*other));
         if let Some(rival) = rival {
-            load::remove_pin(&there.swap_remove(rival).path(paths))?;
+            remove(&there.swap_remove(rival).path(paths))?;
         }
         match attach_one(paths, ebpf, *name, attachment) {
             Ok(()) => there.push(*name),
@@ -198,7 +198,7 @@ pub(super) fn attach(
         }
     }
     for name in there.extract_if(.., |name| !targets.contains_key(name)) {
-        load::remove_pin(&name.path(paths))?;
+        remove(&name.path(paths))?;
     }
     let has = |hook, ifindex| there.contains(&LinkName { hook, ifindex });
     Ok(wanted
@@ -214,6 +214,14 @@ pub(super) fn attach(
             error: errors.remove(&a.ifindex),
         })
         .collect())
+}
+
+/// Takes the program of a pinned link off its interface, and the pin away. To remove the pin
+/// alone would let the program run on, and keep others out, until the kernel gets round to it.
+pub(super) fn remove(path: &Path) -> Result<()> {
+    let link = sys::open_pin(path).map_err(E::file(path))?;
+    sys::detach_link(link.as_fd()).map_err(E::file(path))?;
+    load::remove_pin(path).map(drop)
 }
 
 impl LinkName {

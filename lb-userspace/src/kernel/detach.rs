@@ -3,7 +3,7 @@
 use std::{fs, io, path::Path};
 
 use super::{
-    Paths,
+    Paths, attach,
     error::{KernelError as E, Result},
 };
 
@@ -24,8 +24,12 @@ pub struct Detached {
 /// A pin or folder can't be removed.
 pub fn detach(paths: &Paths) -> Result<Detached> {
     // Links first: no packet may meet a program whose maps have gone.
-    let links = remove_tree(&paths.links())?;
-    let mut detached = Detached { links, pins: 0 };
+    let links = attach::pinned(paths)?;
+    for link in &links {
+        attach::remove(&link.path(paths))?;
+    }
+    remove_tree(&paths.links())?;
+    let mut detached = Detached { links: links.len(), pins: 0 };
     for folder in layout_folders(paths)? {
         detached.pins += remove_tree(&folder)?;
     }

@@ -76,8 +76,10 @@ pub struct FlowFilter {
     pub vip_port: Option<u16>,
     /// Hash of the service's name.
     pub service: Option<u64>,
-    /// The backend.
-    pub backend: Option<SocketAddr>,
+    /// Address of the backend.
+    pub backend: Option<IpAddr>,
+    /// Port of the backend.
+    pub backend_port: Option<u16>,
     /// The state.
     pub state: Option<TcpState>,
     /// Flows at most; 0 for all.
@@ -93,7 +95,8 @@ impl FlowFilter {
             && self.vip.is_none_or(|ip| ip == flow.vip.ip())
             && self.vip_port.is_none_or(|port| port == flow.vip.port())
             && self.service.is_none_or(|service| service == flow.service)
-            && self.backend.is_none_or(|backend| backend == flow.backend)
+            && self.backend.is_none_or(|ip| ip == flow.backend.ip())
+            && self.backend_port.is_none_or(|port| port == flow.backend.port())
             && self.state.is_none_or(|state| state == flow.state)
     }
 }
@@ -322,7 +325,9 @@ mod tests {
         the_vip_is_compared: { vip: Some("198.51.100.10".parse().unwrap()) } => true,
         the_port_of_the_vip_is_compared: { vip_port: Some(443) } => false,
         the_service_is_compared: { service: Some(6) } => false,
-        the_backend_is_compared_with_its_port: { backend: Some("10.0.1.5:8081".parse().unwrap()) } => false,
+        the_backend_is_compared: { backend: Some("10.0.1.6".parse().unwrap()) } => false,
+        the_backend_is_found_on_any_port: { backend: Some("10.0.1.5".parse().unwrap()) } => true,
+        the_backends_port_is_compared: { backend: Some("10.0.1.5".parse().unwrap()), backend_port: Some(8081) } => false,
         the_state_is_compared: { state: Some(TcpState::Established) } => true,
         every_condition_must_hold: { state: Some(TcpState::Established), proto: Some(17) } => false,
     }

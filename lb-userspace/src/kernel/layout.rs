@@ -220,10 +220,14 @@ impl Table {
     /// is a NAT port that can't be used.
     pub fn for_connections(connections: u32) -> Self {
         let est_buckets = (connections * 2).div_ceil(WAYS as u32);
+        let half_buckets = (est_buckets / 4).max(64);
+        // Every flow has a way back, those of the least half-open part too: five in eight
+        // words are taken where both parts are full.
+        let flows = (est_buckets + half_buckets) * WAYS as u32;
         Self {
             est_buckets,
-            half_buckets: (est_buckets / 4).max(64),
-            reply_buckets: (connections * 4).div_ceil(REPLY_WAYS as u32),
+            half_buckets,
+            reply_buckets: (flows / 5 * 8).div_ceil(REPLY_WAYS as u32),
             ways: WAYS as u32,
             reply_ways: REPLY_WAYS as u32,
             sig_mask: SIG_STATE,

@@ -1,6 +1,6 @@
 //! Loading the object over pinned maps.
 
-use std::{fs, path::Path};
+use std::{fs, panic::resume_unwind, path::Path, thread};
 
 use aya::{
     Ebpf, EbpfError, EbpfLoader,
@@ -57,11 +57,20 @@ pub(super) fn load(paths: &LayoutPaths, layout: &Layout, copy: Copy) -> Result<E
     let mut ebpf = loader.load(OBJECT).map_err(|e| out_of_memory(e, layout))?;
     check_shapes(paths, layout)?;
     if copy != Copy::Explain {
-        for (name, program) in ebpf.programs_mut() {
-            load_program(name, program)?;
-        }
+        load_programs(&mut ebpf)?;
     }
     Ok(ebpf)
+}
+
+/// Loads every program, each on a thread of its own: the verifier takes most of a second for
+/// one, and checks several at a time.
+fn load_programs(ebpf: &mut Ebpf) -> Result<()> {
+    thread::scope(|scope| {
+        let load = |(name, program)| scope.spawn(move || load_program(name, program));
+        let loading: Vec<_> = ebpf.programs_mut().map(load).collect();
+        let loaded = loading.into_iter().map(|t| t.join().unwrap_or_else(|p| resume_unwind(p)));
+        loaded.collect()
+    })
 }
 
 /// Has the verifier check a program, and the kernel keep it. The verifier gives up with EAGAIN

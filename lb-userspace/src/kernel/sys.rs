@@ -121,6 +121,15 @@ pub(super) fn create_xdp_link(
     Ok(unsafe { OwnedFd::from_raw_fd(fd) })
 }
 
+/// Takes a link's program off its interface, at once: the end of its last pin and descriptor
+/// would do it some time later.
+pub(super) fn detach_link(link: BorrowedFd<'_>) -> io::Result<()> {
+    let mut attr = zeroed_attr();
+    attr.link_detach.link_fd = link.as_raw_fd() as u32;
+    // SAFETY: holds an integer alone.
+    unsafe { call(bpf_cmd::BPF_LINK_DETACH, &mut attr) }.map(drop)
+}
+
 /// The interface that an XDP or TCX link is attached to; `None` once that interface is gone.
 pub(super) fn link_ifindex(link: BorrowedFd<'_>) -> io::Result<Option<u32>> {
     // SAFETY: integers and unions of integers alone: zero is a value of each.

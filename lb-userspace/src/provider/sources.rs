@@ -166,7 +166,9 @@ impl Sources {
             warnings: in_order(resolved.warnings),
             ..Reload::default()
         };
-        changes::settings(&self.settings, &instance.settings, &mut reload.changes);
+        if !is_first {
+            changes::settings(&self.settings, &instance.settings, &mut reload.changes);
+        }
         changes::entry_points(&self.entry_points, &instance.entry_points, &mut reload.changes);
         if is_first
             || self.settings != instance.settings

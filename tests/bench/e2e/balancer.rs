@@ -136,7 +136,12 @@ fn configuration(lab: &Lab, vip: SocketAddr) -> String {
 /// How lb is attached, in its own words.
 fn interfaces(daemon: &Daemon<'_>) -> Result<String> {
     let status = daemon.json(&["status"])?;
-    Ok(format!("lb's interfaces: {}", status["interfaces"]))
+    let interfaces = status["datapath"]["interfaces"].as_array();
+    let modes = interfaces.into_iter().flatten().map(|interface| {
+        let text = |field: &str| interface[field].as_str().unwrap_or("?").to_owned();
+        format!("{} by {}", text("name"), text("mode"))
+    });
+    Ok(format!("lb is attached to {}", modes.collect::<Vec<_>>().join(", ")))
 }
 
 /// Waits until the server answers by way of the balancer.

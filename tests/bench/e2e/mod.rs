@@ -13,13 +13,14 @@ use anyhow::{Context, Result};
 
 use crate::report::{Mark, Report, median};
 use balancer::{Balancer, Running};
+use cpu::Cost;
 use load::Load;
 
-/// CPUs kept busy by others above which the numbers aren't to be trusted.
+/// CPUs kept busy by others above which the whole machine's time says nothing.
 const NOISE: f64 = 0.1;
 
-/// Microseconds of a balancer under a load.
-type Costs = HashMap<(&'static str, &'static str), Vec<f64>>;
+/// What each unit of a load cost with a balancer.
+type Costs = HashMap<(&'static str, &'static str), Vec<Cost>>;
 
 /// Measures every balancer under every load, `rounds` times.
 pub(crate) fn run(rounds: u32) -> Result<Report> {
@@ -37,7 +38,7 @@ pub(crate) fn run(rounds: u32) -> Result<Report> {
                     .with_context(|| format!("{}, {}", running.balancer.name(), load.unit()))?;
                 noise = noise.max(cost.others);
                 let key = (running.balancer.name(), load.unit());
-                costs.entry(key).or_default().push(cost.seconds * 1e6 / units as f64);
+                costs.entry(key).or_default().push(cost.per(units));
             }
         }
     }
@@ -45,26 +46,35 @@ pub(crate) fn run(rounds: u32) -> Result<Report> {
     notes.extend([balancer::version("haproxy -v"), balancer::version("nft --version")]);
     if noise > NOISE {
         notes.push(format!(
-            "other work kept up to {noise:.1} CPUs busy: measure on an idle machine"
+            "other work kept up to {noise:.1} CPUs busy: what is counted is client, server and \
+             balancer alone, and caches are not theirs alone"
         ));
     }
-    Ok(report(&costs, rounds, notes))
+    Ok(report(&costs, rounds, noise > NOISE, notes))
 }
 
-fn report(costs: &Costs, rounds: u32, notes: Vec<String>) -> Report {
-    let of = |balancer: Balancer, load: Load| {
-        median(costs.get(&(balancer.name(), load.unit())).cloned().unwrap_or_default())
+fn report(costs: &Costs, rounds: u32, noisy: bool, notes: Vec<String>) -> Report {
+    let rounds_of = |balancer: Balancer, load: Load| -> Vec<f64> {
+        let costs = costs.get(&(balancer.name(), load.unit())).into_iter().flatten();
+        let seconds = |cost: &Cost| if noisy { cost.taking_part } else { cost.machine };
+        costs.map(|cost| seconds(cost) * 1e6).collect()
     };
     let rows = Balancer::ALL.map(|balancer| {
-        (balancer.name().to_owned(), Load::ALL.map(|load| of(balancer, load)).to_vec())
+        let medians = Load::ALL.map(|load| median(rounds_of(balancer, load)));
+        (balancer.name().to_owned(), medians.to_vec())
     });
+    // Of each round, so that what disturbs one round disturbs both sides of the ratio.
     let mark = |load: Load| {
-        let (value, most) = (of(Balancer::Lb, load)?, of(Balancer::Nftables, load)?);
-        Some(Mark { what: format!("lb's {} against nftables'", load.unit()), value, most })
+        let (lb, other) = (rounds_of(Balancer::Lb, load), rounds_of(Balancer::Nftables, load));
+        let value = median(lb.iter().zip(&other).map(|(lb, other)| lb / other).collect())?;
+        Some(Mark { what: format!("lb's {} / nftables'", load.unit()), value, most: 1.0 })
     };
     Report {
         suite: "l4-e2e",
-        about: format!("µs of CPU of the whole machine; medians of {rounds} interleaved rounds"),
+        about: format!(
+            "µs of CPU of {}; medians of {rounds} interleaved rounds",
+            if noisy { "those that take part" } else { "the whole machine" }
+        ),
         columns: Load::ALL.map(Load::unit).to_vec(),
         rows: rows.into(),
         marks: Load::ALL.into_iter().filter_map(mark).collect(),

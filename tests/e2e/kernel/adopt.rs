@@ -1,6 +1,7 @@
 //! What outlives the daemon: links, programs and maps.
 
 use anyhow::{Context, Result};
+use aya::programs::links::PinnedLink;
 use lb_tests::{Lab, Namespace, Shape, link};
 use lb_userspace::{
     kernel::{Attachment, Datapath, Origin, detach, net::AttachMode},
@@ -154,6 +155,25 @@ fn detach_takes_the_programs_off() -> Result<()> {
     attach_to(&near, &mut datapath, &["eth0"], AttachMode::Native)?;
     let detached = detach(&instance.paths)?;
     assert_eq!(detached.links, 1);
+    assert!(!attached(&near)?.contains("xdp"));
+    Ok(())
+}
+
+#[test]
+fn programs_are_off_at_once_though_their_links_are_held() -> Result<()> {
+    let (near, _far) = pair()?;
+    let instance = Instance::new();
+    let mut datapath = instance.open(&small())?;
+    let hold = |hook: &str| -> Result<_> {
+        let name = format!("{hook}-{}", near.ifindex("eth0")?);
+        Ok(PinnedLink::from_pin(instance.paths.links().join(name))?)
+    };
+    attach_to(&near, &mut datapath, &["eth0"], AttachMode::Native)?;
+    let _native = hold("xdp")?;
+    let status = attach_to(&near, &mut datapath, &["eth0"], AttachMode::Generic)?.remove(0);
+    assert_eq!((status.xdp, status.error), (Some(AttachMode::Generic), None));
+    let _generic = hold("xdpgeneric")?;
+    detach(&instance.paths)?;
     assert!(!attached(&near)?.contains("xdp"));
     Ok(())
 }

@@ -111,7 +111,11 @@ fn a_filter_lists_only_what_it_lets_through() -> Result<()> {
     let limited = FlowFilter { limit: 5, ..FlowFilter::default() };
     assert_eq!(reader.flows(&limited)?.len(), 5);
     let host = setup.lab.backends[0].at(PORT);
-    let on_first = FlowFilter { backend: Some(host), ..FlowFilter::default() };
+    let on_first = FlowFilter {
+        backend: Some(host.ip()),
+        backend_port: Some(host.port()),
+        ..FlowFilter::default()
+    };
     let expected = echoes.iter().filter(|echo| echo.server == "b1").count();
     assert_eq!(reader.flows(&on_first)?.len(), expected);
     assert_eq!(reader.flows_by_backend().values().sum::<u64>(), 20);

@@ -17,16 +17,16 @@ use lb_userspace::{
 };
 
 /// An instance; taken out of the kernel on drop.
-pub(super) struct Instance {
-    pub(super) paths: Paths,
+pub(crate) struct Instance {
+    pub(crate) paths: Paths,
 }
 
 impl Instance {
-    pub(super) fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self { paths: Paths::new(&unique_name()).expect("names of tests are names of instances") }
     }
 
-    pub(super) fn open(&self, settings: &model::Datapath) -> Result<Datapath> {
+    pub(crate) fn open(&self, settings: &model::Datapath) -> Result<Datapath> {
         Ok(Datapath::open(&self.paths, settings)?)
     }
 }
@@ -40,18 +40,18 @@ impl Drop for Instance {
 }
 
 /// Small tables: each test has its own.
-pub(super) fn small() -> model::Datapath {
+pub(crate) fn small() -> model::Datapath {
     model::Datapath { connections: 4096, backends: 256, ..model::Datapath::default() }
 }
 
 /// Carries a whole view out, as the first plan does.
-pub(super) fn apply(datapath: &mut Datapath, view: &KernelView) -> Result<()> {
+pub(crate) fn apply(datapath: &mut Datapath, view: &KernelView) -> Result<()> {
     let there = KernelView { config: datapath.base_config()?, ..KernelView::default() };
     Plan::between(&there, view).apply(datapath.sink())
 }
 
 /// Settings that fit the tables; time-outs in seconds.
-pub(super) fn config(datapath: &Datapath) -> Result<KernelConfig> {
+pub(crate) fn config(datapath: &Datapath) -> Result<KernelConfig> {
     let base = datapath.base_config()?;
     Ok(KernelConfig {
         nat_port_first: 1024,
@@ -69,7 +69,7 @@ pub(super) fn config(datapath: &Datapath) -> Result<KernelConfig> {
 }
 
 /// A view that needs no network: `backends` backends of one VIP, `198.51.100.10:80`.
-pub(super) fn view(datapath: &Datapath, backends: u32) -> Result<KernelView> {
+pub(crate) fn view(datapath: &Datapath, backends: u32) -> Result<KernelView> {
     let vip: SocketAddr = "198.51.100.10:80".parse()?;
     let entry = |id: u32| {
         let address = SocketAddr::new([10, 0, 1, 11 + id as u8].into(), 8080);
@@ -89,12 +89,12 @@ pub(super) fn view(datapath: &Datapath, backends: u32) -> Result<KernelView> {
 }
 
 /// A ring of three slots for each backend.
-pub(super) fn ring(backends: u32) -> Arc<RingView> {
+pub(crate) fn ring(backends: u32) -> Arc<RingView> {
     let slots = (0..backends as u16 * 3).map(|slot| slot % backends as u16).collect();
     Arc::new(RingView { members: (0..backends).collect(), slots, recipe: 0 })
 }
 
-pub(super) fn vip_entry(at: SocketAddr, proto: u16, ring: u32, ring_len: u32) -> VipEntry {
+pub(crate) fn vip_entry(at: SocketAddr, proto: u16, ring: u32, ring_len: u32) -> VipEntry {
     VipEntry {
         addr: from_ip(at.ip()),
         port: at.port().to_be(),
@@ -108,7 +108,7 @@ pub(super) fn vip_entry(at: SocketAddr, proto: u16, ring: u32, ring_len: u32) ->
     }
 }
 
-pub(super) fn backend_entry(
+pub(crate) fn backend_entry(
     at: SocketAddr,
     proto: u32,
     ifindex: u32,
@@ -134,7 +134,7 @@ pub(super) fn backend_entry(
 
 /// The view of a lab: its VIP's `port` goes to the same port of its backends, TCP as id 0 and
 /// UDP as id 1.
-pub(super) fn lab_view(lab: &Lab, datapath: &Datapath, port: u16) -> Result<KernelView> {
+pub(crate) fn lab_view(lab: &Lab, datapath: &Datapath, port: u16) -> Result<KernelView> {
     let out = lab.lb.ifindex("eth1")?;
     let source_mac = lab.lb.mac("eth1")?;
     let mut backends = BTreeMap::new();
@@ -166,12 +166,12 @@ fn iface(ns: &Namespace, name: &str) -> Result<(u32, IfaceEntry)> {
 }
 
 /// Attaches TC to both interfaces of the balancer.
-pub(super) fn attach(lab: &Lab, datapath: &mut Datapath) -> Result<Vec<AttachStatus>> {
+pub(crate) fn attach(lab: &Lab, datapath: &mut Datapath) -> Result<Vec<AttachStatus>> {
     attach_to(&lab.lb, datapath, &["eth0", "eth1"], AttachMode::Tc)
 }
 
 /// Attaches to interfaces of a namespace; every one must succeed.
-pub(super) fn attach_to(
+pub(crate) fn attach_to(
     ns: &Namespace,
     datapath: &mut Datapath,
     names: &[&str],
@@ -192,7 +192,7 @@ pub(super) fn attach_to(
 }
 
 /// The ids of the pinned links and of the programs they run, by the names of the pins.
-pub(super) fn links(paths: &Paths) -> Result<BTreeMap<String, (u32, u32)>> {
+pub(crate) fn links(paths: &Paths) -> Result<BTreeMap<String, (u32, u32)>> {
     let mut links = BTreeMap::new();
     for entry in std::fs::read_dir(paths.links())? {
         let entry = entry?;

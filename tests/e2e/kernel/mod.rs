@@ -5,6 +5,6 @@ mod adopt;
 mod carry;
 mod explain;
 mod flows;
-mod kit;
+pub(crate) mod kit;
 mod maps;
 mod second_layout;

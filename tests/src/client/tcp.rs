@@ -7,6 +7,8 @@ use std::{
 };
 
 use anyhow::{Context, Result, bail, ensure};
+use nix::sys::socket::{setsockopt, sockopt::IpBindAddressNoPort};
+use socket2::{Domain, Socket, Type};
 
 use super::Spread;
 use crate::pattern;
@@ -34,6 +36,19 @@ impl Echo {
         let stream = TcpStream::connect_timeout(&address, patience)
             .with_context(|| format!("connecting to {address}"))?;
         Self::over(stream, patience)
+    }
+
+    /// As [`Self::connect`], from an address of the client's; port 0 lets the system choose.
+    pub fn connect_from(source: SocketAddr, address: SocketAddr) -> Result<Self> {
+        let socket = Socket::new(Domain::for_address(address), Type::STREAM, None)?;
+        // Chosen at connect, for this destination alone: more than one for each port (ip(7)).
+        setsockopt(&socket, IpBindAddressNoPort, &(source.port() == 0))?;
+        socket.set_reuse_address(true)?;
+        socket.bind(&source.into()).with_context(|| format!("binding to {source}"))?;
+        socket
+            .connect_timeout(&address.into(), PATIENCE)
+            .with_context(|| format!("connecting from {source} to {address}"))?;
+        Self::over(socket.into(), PATIENCE)
     }
 
     /// Reads the name from a stream connected already.

@@ -9,13 +9,17 @@ use anyhow::Result;
 
 pub(crate) use machine::require as require_machine;
 
-/// What a command is going to do.
-#[derive(Clone, Copy, PartialEq, Eq)]
+/// What a command is going to do; each needs what those before it need.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Purpose {
     /// Compile alone: any machine with the toolchain will do.
     Build,
     /// Load programs and make network namespaces as well.
-    Run,
+    Demo,
+    /// Run every test.
+    Test,
+    /// Compare with other balancers.
+    Bench,
 }
 
 /// Installs what is missing for `purpose`, saying what and why.
@@ -23,12 +27,18 @@ pub(crate) enum Purpose {
 /// # Errors
 /// One sentence on why this machine can't.
 pub(crate) fn run(purpose: Purpose) -> Result<()> {
-    if purpose == Purpose::Run {
+    if purpose > Purpose::Build {
         require_machine()?;
     }
     toolchain::ensure()?;
-    if purpose == Purpose::Run {
-        packages::ensure(packages::TOOLS)?;
-    }
-    Ok(())
+    packages::ensure(purpose)
+}
+
+/// As [`run`], for a command that runs what is built already.
+///
+/// # Errors
+/// One sentence on why this machine can't.
+pub(crate) fn run_built(purpose: Purpose) -> Result<()> {
+    require_machine()?;
+    packages::ensure(purpose)
 }

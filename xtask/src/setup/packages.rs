@@ -6,35 +6,49 @@ use std::{env, fs, io::ErrorKind, os::unix::fs::PermissionsExt, process};
 use anyhow::{Context, Result, bail};
 use nix::unistd::geteuid;
 
+use super::Purpose;
 use crate::workspace::{command, run};
 
-/// A program, the Debian package that has it, and what it is for.
-pub(crate) struct Tool {
-    pub(crate) program: &'static str,
-    pub(crate) package: &'static str,
-    pub(crate) why: &'static str,
+/// A program, the Debian package that has it, what it is for, and the first
+/// purpose that needs it.
+struct Tool {
+    program: &'static str,
+    package: &'static str,
+    why: &'static str,
+    purpose: Purpose,
 }
 
-const fn tool(program: &'static str, package: &'static str, why: &'static str) -> Tool {
-    Tool { program, package, why }
+const fn tool(
+    purpose: Purpose,
+    program: &'static str,
+    package: &'static str,
+    why: &'static str,
+) -> Tool {
+    Tool { program, package, why, purpose }
 }
 
-/// What tests, demo and bench run.
-pub(crate) const TOOLS: &[Tool] = &[
-    tool("ip", "iproute2", "makes the network namespaces of tests, demo and bench"),
-    tool("nsenter", "util-linux", "runs a command in one of them with bpffs in sight"),
-    tool("ethtool", "ethtool", "turns a veth's offloads off, so that it is like a wire"),
-    tool("nft", "nftables", "is the balancer that the bench compares with"),
-    tool("haproxy", "haproxy", "is the proxy that the bench compares with"),
-    tool("wrk", "wrk", "makes the bench's load of connections and requests"),
+/// What demo, tests and bench run.
+const TOOLS: &[Tool] = &[
+    tool(Purpose::Demo, "ip", "iproute2", "makes the network namespaces of tests, demo and bench"),
+    tool(Purpose::Demo, "curl", "curl", "is a client to try the demo with"),
+    tool(
+        Purpose::Test,
+        "ethtool",
+        "ethtool",
+        "turns a veth's offloads off, so that it is like a wire",
+    ),
+    tool(Purpose::Bench, "nft", "nftables", "is the balancer that the bench compares with"),
+    tool(Purpose::Bench, "haproxy", "haproxy", "is the proxy that the bench compares with"),
+    tool(Purpose::Bench, "wrk", "wrk", "makes the bench's load of connections and requests"),
 ];
 
-/// Installs the packages of those tools that are not there.
+/// Installs the packages of those tools that `purpose` needs and that are not there.
 ///
 /// # Errors
 /// When there is no apt-get, no root, or a package can't be had.
-pub(crate) fn ensure(tools: &[Tool]) -> Result<()> {
-    let missing: Vec<_> = tools.iter().filter(|t| find(t.program).is_none()).collect();
+pub(super) fn ensure(purpose: Purpose) -> Result<()> {
+    let needed = TOOLS.iter().filter(|t| t.purpose <= purpose);
+    let missing: Vec<_> = needed.filter(|t| find(t.program).is_none()).collect();
     if missing.is_empty() {
         return Ok(());
     }

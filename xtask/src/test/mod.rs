@@ -66,7 +66,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     if parts.is_empty() {
         bail!("a name picks among tests, and --only leaves no part that has any");
     }
-    setup::run(Purpose::Run)?;
+    setup::run(Purpose::Test)?;
     let results: Vec<Outcome> = parts.into_iter().map(|p| Outcome::of(p, options)).collect();
     summary(&results, options)
 }

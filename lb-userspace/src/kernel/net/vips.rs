@@ -27,7 +27,7 @@ pub struct VipKeeper {
     vips: watch::Sender<BTreeSet<IpAddr>>,
     states: watch::Receiver<Arc<VipStates>>,
     stop: oneshot::Sender<()>,
-    task: JoinHandle<()>,
+    task: JoinHandle<Vec<(IpAddr, String)>>,
 }
 
 /// How each VIP stands.
@@ -95,10 +95,10 @@ impl VipKeeper {
         self.states.clone()
     }
 
-    /// Ends, and removes the VIPs that lb has added.
-    pub async fn stop(self) {
+    /// Ends, and removes the VIPs that lb has added; returns them with their interfaces.
+    pub async fn stop(self) -> Vec<(IpAddr, String)> {
         self.stop.send(()).ok();
-        self.task.await.ok();
+        self.task.await.unwrap_or_default()
     }
 }
 
@@ -137,22 +137,23 @@ struct Keeper {
 }
 
 impl Keeper {
-    async fn run(mut self, mut stopped: oneshot::Receiver<()>) {
+    /// Returns what was removed at the end.
+    async fn run(mut self, mut stopped: oneshot::Receiver<()>) -> Vec<(IpAddr, String)> {
         loop {
             let timers = self.announced.values().filter_map(|(_, at)| *at).chain(self.again);
             let next = timers.min();
             tokio::select! {
                 told = &mut stopped => {
-                    if told.is_ok() {
-                        let network = self.network.borrow().clone();
-                        self.withdraw(&BTreeSet::new(), &network).await;
+                    if told.is_err() {
+                        return Vec::new();
                     }
-                    return;
+                    let network = self.network.borrow().clone();
+                    return self.withdraw(&BTreeSet::new(), &network).await;
                 }
                 Ok(()) = self.wanted.changed() => {}
                 Ok(()) = self.network.changed() => {}
                 () = sleep_until(next.unwrap_or_else(Instant::now)), if next.is_some() => {}
-                else => return,
+                else => return Vec::new(),
             }
             self.keep().await;
         }
@@ -195,18 +196,27 @@ impl Keeper {
         });
     }
 
-    /// Removes what lb has added and isn't among `keep`.
-    async fn withdraw(&mut self, keep: &BTreeSet<(IpAddr, String)>, network: &NetState) {
+    /// Removes what lb has added and isn't among `keep`; returns what it removed.
+    async fn withdraw(
+        &mut self,
+        keep: &BTreeSet<(IpAddr, String)>,
+        network: &NetState,
+    ) -> Vec<(IpAddr, String)> {
+        let mut removed = Vec::new();
         for (vip, name) in self.record.added().difference(keep).cloned().collect::<Vec<_>>() {
             let result = match index(network, &name) {
                 Some(index) => addresses::remove(&self.netlink, (index, vip)).await,
                 None => Ok(()),
             };
-            if let Err(error) = result.and_then(|()| self.record.remove(vip, &name)) {
-                warn!("{error}");
-                self.again = Some(Instant::now() + RETRY);
+            match result.and_then(|()| self.record.remove(vip, &name)) {
+                Ok(()) => removed.push((vip, name)),
+                Err(error) => {
+                    warn!("{error}");
+                    self.again = Some(Instant::now() + RETRY);
+                }
             }
         }
+        removed
     }
 
     /// Puts a VIP on these interfaces, unless the operator has put it anywhere.

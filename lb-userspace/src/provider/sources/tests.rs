@@ -95,14 +95,13 @@ fn files_and_main_file_are_one_provider() {
 }
 
 #[test]
-fn the_first_reading_tells_all_as_added() {
+fn the_first_reading_tells_every_object_as_added() {
     let main = format!("{MAIN}{}", router("pg", "pg", "pg"));
     let site = Site::new(&main, &[("a.yaml", &service("pg", "10.0.1.5:5432"))]);
     let (_, reload) = site.open();
     assert_eq!(
         reload.changes,
         [
-            "providers.file: changed",
             "entry point pg: added",
             "entry point web: added",
             "router tcp/pg@file: added",
