@@ -106,11 +106,9 @@ impl Parser<'_> {
             };
             return Err(self.expected(&format!("a matcher such as {example}")));
         }
-        let kind = matcher::find(word, self.protocol, self.syntax);
-        let kind = kind.map_err(|unknown| {
-            let at = self.character(self.at);
-            self.error(format!("{} at character {at} of the rule", unknown.message), unknown.hint)
-        })?;
+        let at = self.character(self.at);
+        let kind = matcher::find(word, at, self.protocol, self.syntax)
+            .map_err(|unknown| self.error(unknown.message, unknown.hint))?;
         let from = self.at;
         self.at += length;
         let values = self.arguments()?;

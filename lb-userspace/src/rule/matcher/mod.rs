@@ -241,9 +241,10 @@ pub(super) struct Unknown {
     pub(super) hint: Option<String>,
 }
 
-/// The matcher of a name, whatever its case.
+/// The matcher of a name, whatever its case. `at`: the character at which the name begins.
 pub(super) fn find(
     word: &str,
+    at: usize,
     protocol: Protocol,
     syntax: Syntax,
 ) -> Result<&'static Entry, Unknown> {
@@ -254,21 +255,22 @@ pub(super) fn find(
     if let Some(entry) = ENTRIES.iter().filter(here).find(called) {
         return Ok(entry);
     }
+    let place = |name: &str| format!("{name} at character {at} of the rule");
     let names = || ENTRIES.iter().filter(here).map(Entry::name);
     let message = match ENTRIES.iter().find(called) {
         Some(entry) if !entry.protocols.contains(&protocol) && protocol == Protocol::Tcp => {
-            format!("{word} matches HTTP requests; a TCP rule has {}", one_of(names()))
+            format!("{} matches HTTP requests; a TCP rule has {}", place(word), one_of(names()))
         }
         Some(entry) if !entry.protocols.contains(&protocol) => {
-            format!("{word} matches TCP connections; an HTTP rule has {}", one_of(names()))
+            format!("{} matches TCP connections; an HTTP rule has {}", place(word), one_of(names()))
         }
         Some(entry) => {
             let (its, asked) = if syntax == Syntax::V3 { ("v2", "v3") } else { ("v3", "v2") };
-            format!("{} is a matcher of Traefik {its}, not of {asked},", entry.name())
+            format!("{} is a matcher of Traefik {its}, not of {asked}", place(entry.name()))
         }
         None => {
             let protocol = if protocol == Protocol::Tcp { "TCP" } else { "HTTP" };
-            format!("no matcher {word:?} for {protocol}")
+            format!("no matcher {word:?} for {protocol}, at character {at} of the rule")
         }
     };
     Err(Unknown { message, hint: nearest(word, names()) })

@@ -81,41 +81,43 @@ fn of_names() {
         Http,
         Auto,
         "Hots(`a`)",
-        "no matcher \"Hots\" for HTTP at character 1 of the rule",
+        "no matcher \"Hots\" for HTTP, at character 1 of the rule",
         Some("Host"),
     );
     fault(
         Tcp,
         Auto,
         "HostSN(`a`)",
-        "no matcher \"HostSN\" for TCP at character 1 of the rule",
+        "no matcher \"HostSN\" for TCP, at character 1 of the rule",
         Some("HostSNI"),
     );
     fault(
         Tcp,
         Auto,
         "ALPN(`h2`) || path(`/`)",
-        "path matches HTTP requests; a TCP rule has \"ClientIP\", \"HostSNI\", \"HostSNIRegexp\" or \"ALPN\" \
-         at character 15 of the rule",
+        "path at character 15 of the rule matches HTTP requests; a TCP rule has \"ClientIP\", \"HostSNI\", \
+         \"HostSNIRegexp\" or \"ALPN\"",
         None,
     );
     let error = Rule::parse("HostSNI(`a`)", Http, Auto).expect_err("a fault");
     assert!(
-        error.message.starts_with("HostSNI matches TCP connections; an HTTP rule has \"Host\""),
+        error.message.starts_with(
+            "HostSNI at character 1 of the rule matches TCP connections; an HTTP rule has \"Host\""
+        ),
         "{error}"
     );
     fault(
         Http,
         V3,
         "Headers(`A`, `b`)",
-        "Headers is a matcher of Traefik v2, not of v3, at character 1 of the rule",
+        "Headers at character 1 of the rule is a matcher of Traefik v2, not of v3",
         Some("Header"),
     );
     fault(
         Http,
         V2,
         "PathRegexp(`a`)",
-        "PathRegexp is a matcher of Traefik v3, not of v2, at character 1 of the rule",
+        "PathRegexp at character 1 of the rule is a matcher of Traefik v3, not of v2",
         Some("Path"),
     );
 }
@@ -193,14 +195,14 @@ fn of_neither_syntax() {
         Http,
         Auto,
         "Headers(`A`, `b`) && Pat(`/`)",
-        "no matcher \"Pat\" for HTTP at character 22 of the rule",
+        "no matcher \"Pat\" for HTTP, at character 22 of the rule",
         Some("Path"),
     );
     fault(
         Http,
         Auto,
         "Host(`a`) && PathRegexp(`a`) && Headers(`A`, `b`)",
-        "Headers is a matcher of Traefik v2, not of v3, at character 33 of the rule",
+        "Headers at character 33 of the rule is a matcher of Traefik v2, not of v3",
         Some("Header"),
     );
 }
