@@ -1,100 +1,77 @@
-//! Choosing servers in the proxy.
+//! Choosing servers in the proxy, for HTTP, TCP and UDP services alike.
+//!
+//! [`Services`] is what a snapshot's services come to: a [`Group`] for each that has servers, and above
+//! them [`Node`]s for services made of services. Made anew with each snapshot, while what is known of a
+//! server (active requests, latency, ejection) goes on with it.
+//!
+//! Nothing on the way of a pick takes a lock: counts are atomics, and tables are filled beforehand.
 
-use std::{
-    net::{IpAddr, SocketAddr},
-    sync::{
-        Arc,
-        atomic::{AtomicU64, AtomicUsize, Ordering},
-    },
-    time::Duration,
-};
+mod algorithm;
+mod clock;
+mod cookie;
+mod group;
+mod node;
+mod passive;
+mod queue;
+mod server;
+mod services;
+mod ticket;
 
-use crate::model::{self, ServerOptions};
+#[cfg(test)]
+mod tests;
 
-static IDS: AtomicU64 = AtomicU64::new(1);
+use std::net::{IpAddr, SocketAddr};
 
-#[derive(Debug)]
-pub struct Server {
-    id: u64,
-    address: SocketAddr,
-    name: String,
-    options: ServerOptions,
-}
+pub use cookie::Sticky;
+pub use group::Group;
+pub use node::{Mirrors, Node, Resolved};
+pub use server::Server;
+pub use services::Services;
+pub use ticket::Ticket;
 
-impl Server {
-    pub fn id(&self) -> u64 {
-        self.id
-    }
-    pub fn address(&self) -> SocketAddr {
-        self.address
-    }
-    pub fn name(&self) -> &str {
-        &self.name
-    }
-    pub fn options(&self) -> &ServerOptions {
-        &self.options
-    }
-}
+use crate::proxy::Head;
 
+/// What a pick may depend on.
 #[derive(Clone, Copy, Debug)]
-pub struct Key {
+pub struct Key<'a> {
+    /// Who asks.
     pub client: IpAddr,
+    /// Of the flow: what `maglev` goes by.
     pub hash: u64,
+    /// Where sticky sessions find their cookie; `None` for TCP and UDP.
+    pub head: Option<&'a Head>,
 }
 
-#[derive(Clone, Copy, Debug)]
-pub enum NoServer {
-    None,
-    Full,
-    Timeout,
-}
-
-#[derive(Debug)]
-pub struct Ticket(Arc<Server>);
-
-impl Ticket {
-    pub fn server(&self) -> &Arc<Server> {
-        &self.0
+impl<'a> Key<'a> {
+    /// Of a flow, and of the request on it.
+    pub fn new(peer: SocketAddr, local: SocketAddr, head: Option<&'a Head>) -> Self {
+        let key = Self { client: peer.ip().to_canonical(), hash: 0, head };
+        let ports = u64::from(peer.port()) | u64::from(local.port()) << 16;
+        Self { hash: lb_common::hash::finish(key.source() ^ ports), ..key }
     }
-    pub fn finished(&self, _status: u16, _took: Duration) {}
-    pub fn failed(&self) {}
-}
 
-#[derive(Debug, Default)]
-pub struct Group {
-    servers: Vec<Arc<Server>>,
-    next: AtomicUsize,
-}
-
-impl Group {
-    pub fn new(service: &model::Service, old: Option<&Self>) -> Self {
-        let up = service.backends.iter().filter(|b| b.takes_new());
-        let servers = up.map(|b| {
-            let kept = old.and_then(|old| {
-                old.servers.iter().find(|s| s.address == b.address && s.options == b.options)
-            });
-            kept.cloned().unwrap_or_else(|| {
-                Arc::new(Server {
-                    id: IDS.fetch_add(1, Ordering::Relaxed),
-                    address: b.address,
-                    name: b.server.clone(),
-                    options: b.options.clone(),
-                })
-            })
-        });
-        Self { servers: servers.collect(), next: AtomicUsize::new(0) }
-    }
-    pub fn len(&self) -> usize {
-        self.servers.len()
-    }
-    pub fn pick(&self, _key: Key, avoid: &[u64]) -> Result<Ticket, NoServer> {
-        let n = self.servers.len();
-        for _ in 0..n {
-            let at = self.next.fetch_add(1, Ordering::Relaxed) % n;
-            if !avoid.contains(&self.servers[at].id) {
-                return Ok(Ticket(Arc::clone(&self.servers[at])));
+    /// A hash of the client's address alone.
+    fn source(&self) -> u64 {
+        lb_common::hash::finish(match self.client {
+            IpAddr::V4(ip) => u64::from(ip.to_bits()) | 0xffff << 32,
+            IpAddr::V6(ip) => {
+                let bits = ip.to_bits();
+                lb_common::hash::finish(bits as u64) ^ (bits >> 64) as u64
             }
-        }
-        Err(NoServer::None)
+        })
     }
+}
+
+/// Why there is no server for a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum NoServer {
+    /// None is up and takes new requests.
+    #[error("no server is available")]
+    None,
+    /// All have as many as `maxConnections` allows, and as many wait as `queue` allows.
+    #[error("all servers are at their limit")]
+    Full,
+    /// Waited as long as `queueTimeout` allows.
+    #[error("no server came below its limit in time")]
+    Timeout,
 }

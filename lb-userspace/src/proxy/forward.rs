@@ -216,6 +216,9 @@ async fn over(
                 let took = begun.elapsed();
                 exchange.server_time = Some(took);
                 ticket.finished(exchange.answer.head.status(), took);
+                if let Some(cookie) = ticket.set_cookie() {
+                    exchange.answer.head.add("Set-Cookie", cookie);
+                }
                 let keeping = (settings.max_idle, settings.idle_timeout);
                 let body = UpstreamBody::new(sent, worker, Some(ticket), keeping);
                 exchange.answer.body =

@@ -102,6 +102,9 @@ pub(crate) async fn forward(
     exchange.server_time = Some(took);
     ticket.finished(response.status().as_u16(), took);
     convert::response(&response, &mut exchange.answer.head);
+    if let Some(cookie) = ticket.set_cookie() {
+        exchange.answer.head.add("Set-Cookie", cookie);
+    }
     exchange.answer.body = Arriving::body(response.into_body(), Some(ticket));
     exchange.answer.reason = None;
     Ok(())

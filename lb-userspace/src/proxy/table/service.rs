@@ -85,8 +85,9 @@ impl Balanced {
         exchange: &Exchange,
         avoid: &[u64],
     ) -> Result<Ticket, NoServer> {
-        let key = Key { client: exchange.ip(), hash: 0 };
-        self.group.pick(key, avoid)
+        let client = &exchange.client;
+        let key = Key::new(client.peer, client.local, Some(&exchange.request));
+        self.group.acquire(&key, avoid).await
     }
 }
 
