@@ -24,14 +24,19 @@ pub(crate) fn service<'a>(
     }
 }
 
-/// The backends of `service` that `words` names: those of the configured
-/// `host:port`, or the one at that address.
+/// The backends of `service` that `words` names: those of the configured `host:port` or URL, or
+/// the one at that address.
 pub(crate) fn backends<'a>(
     service: &'a Service,
     words: &str,
 ) -> Result<Vec<&'a Backend>, ApiError> {
     let address: Option<SocketAddr> = words.parse().ok();
-    let of_server: Vec<_> = service.backends.iter().filter(|b| b.server == words).collect();
+    let url = crate::config::server_of(words);
+    let is_meant = |b: &&Backend| match &url {
+        Some((scheme, server)) => b.options.scheme == *scheme && b.server == *server,
+        None => b.server == words,
+    };
+    let of_server: Vec<_> = service.backends.iter().filter(is_meant).collect();
     if !of_server.is_empty() {
         return Ok(of_server);
     }
@@ -119,6 +124,17 @@ mod tests {
                 assert_eq!(found.as_deref().map_err(String::as_str), expected);
             })+
         };
+    }
+
+    #[test]
+    fn backend_by_its_url() {
+        let snapshot = samples::http();
+        let web = service(&snapshot, "web").unwrap();
+        let found = |words: &str| backends(web, words).map(|all| all.len()).ok();
+        assert_eq!(found("https://10.0.1.5:8443/app"), Some(1));
+        assert_eq!(found("https://10.0.1.5:8443"), Some(1));
+        assert_eq!(found("10.0.1.5:8443"), Some(1));
+        assert_eq!(found("http://10.0.1.5:8443"), None);
     }
 
     found! {

@@ -70,13 +70,13 @@ fn everybodys() -> Router<Arc<dyn Daemon>> {
         .route("/api/backends/{service}/{backend}", put(change))
         .route("/api/reload", post(reload))
         .route("/api/explain", post(explain));
-    for protocol in [Protocol::Tcp, Protocol::Udp] {
+    for protocol in [Protocol::Http, Protocol::Tcp, Protocol::Udp] {
         router = router.nest(&format!("/api/{protocol}"), of_protocol(protocol));
     }
     router
 }
 
-/// `/api/tcp/…` or `/api/udp/…`.
+/// `/api/http/…`, `/api/tcp/…` or `/api/udp/…`.
 fn of_protocol(protocol: Protocol) -> Router<Arc<dyn Daemon>> {
     let routers = move |State(d): App, page| async move {
         let snapshot = d.snapshot();
@@ -100,11 +100,31 @@ fn of_protocol(protocol: Protocol) -> Router<Arc<dyn Daemon>> {
         let found = all.find(|s| s.id.answers_to(&name)).map(|s| traefik::service(&snapshot, s));
         found.map(Json).ok_or_else(|| ApiError::NotFound(format!("service not found: {name}")))
     };
-    Router::new()
+    let app = Router::new()
         .route("/routers", get(routers))
         .route("/routers/{name}", get(router))
         .route("/services", get(services))
-        .route("/services/{name}", get(service))
+        .route("/services/{name}", get(service));
+    match protocol {
+        Protocol::Udp => app,
+        Protocol::Http | Protocol::Tcp => app.merge(middlewares(protocol)),
+    }
+}
+
+/// `/api/http/middlewares` or `/api/tcp/middlewares`.
+fn middlewares(protocol: Protocol) -> Router<Arc<dyn Daemon>> {
+    let all = move |State(d): App, page| async move {
+        let snapshot = d.snapshot();
+        let of = snapshot.middlewares.values().filter(|m| m.id.protocol == protocol);
+        paged(page, of.map(|m| traefik::middleware(&snapshot, m)).collect())
+    };
+    let one = move |State(d): App, Path(name): Path<String>| async move {
+        let snapshot = d.snapshot();
+        let mut all = snapshot.middlewares.values().filter(|m| m.id.protocol == protocol);
+        let found = all.find(|m| m.id.answers_to(&name)).map(|m| traefik::middleware(&snapshot, m));
+        found.map(Json).ok_or_else(|| ApiError::NotFound(format!("middleware not found: {name}")))
+    };
+    Router::new().route("/middlewares", get(all)).route("/middlewares/{name}", get(one))
 }
 
 fn paged(page: Params<traefik::Page>, all: Vec<Value>) -> Result<Response, ApiError> {

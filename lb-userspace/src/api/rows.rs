@@ -7,7 +7,8 @@ use super::{
     types::{BackendRow, HealthRow, RouterRow, ServiceRow, VipRow},
 };
 use crate::model::{
-    Backend, EntryPoint, Forwarding, Id, Path, Protocol, Router, Service, Snapshot,
+    Backend, Composed, EntryPoint, Forwarding, Id, Path, Protocol, Router, Server, Service,
+    Snapshot,
 };
 
 /// Of all services, or of those that `keep` takes.
@@ -66,8 +67,7 @@ pub(crate) fn services(snapshot: &Snapshot, counts: &Counts) -> Vec<ServiceRow> 
 }
 
 fn service(snapshot: &Snapshot, s: &Service, counts: &Counts) -> ServiceRow {
-    let up = up(s);
-    let present = s.backends.iter().filter(|b| !b.leaving).count();
+    let (up, present) = up(snapshot, s);
     let (active, begun) = counts.connections(s);
     let (path, why) = path_of(snapshot, &s.id);
     ServiceRow {
@@ -79,8 +79,16 @@ fn service(snapshot: &Snapshot, s: &Service, counts: &Counts) -> ServiceRow {
             _ => "up",
         }
         .to_owned(),
-        algorithm: s.algorithm.name().to_owned(),
-        forwarding: forwarding(s.forwarding).to_owned(),
+        algorithm: match s.composed {
+            Some(_) => kind(s),
+            None => s.algorithm.name(),
+        }
+        .to_owned(),
+        forwarding: match path {
+            "proxy" => "proxy",
+            _ => forwarding(s.forwarding),
+        }
+        .to_owned(),
         backends: present,
         backends_up: up,
         active_connections: active,
@@ -98,6 +106,10 @@ pub(crate) fn routers(snapshot: &Snapshot) -> Vec<RouterRow> {
         proto: r.id.protocol.name().to_owned(),
         entry_points: r.entry_points.clone(),
         service: r.service.qualified(),
+        rule: rule(r),
+        priority: r.priority,
+        middlewares: r.middlewares.iter().map(Id::qualified).collect(),
+        tls: r.tls.is_some(),
         path: path_name(r.path).to_owned(),
         why: r.why.clone(),
     };
@@ -131,23 +143,83 @@ pub(crate) fn vips(
                 proto: protocol.name().to_owned(),
                 service: id.qualified(),
                 algorithm: service.map_or("", |s| s.algorithm.name()).to_owned(),
-                backends_up: service.map_or(0, |s| up(s)),
+                backends_up: service.map_or(0, |s| up(snapshot, s).0),
             }
         })
         .collect()
 }
 
-/// How many backends take new connections.
-pub(crate) fn up(service: &Service) -> usize {
-    service.backends.iter().filter(|b| b.takes_new()).count()
+/// How many backends take new connections, of how many; of a composed service those of its parts.
+pub(crate) fn up(snapshot: &Snapshot, service: &Service) -> (usize, usize) {
+    backends_up(snapshot, service, DEEPEST)
+}
+
+/// Longest way from a composed service to servers.
+const DEEPEST: u32 = 16;
+
+fn backends_up(snapshot: &Snapshot, service: &Service, depth: u32) -> (usize, usize) {
+    let parts = match &service.composed {
+        // Mirrors answer nobody.
+        Some(Composed::Mirroring { service, .. }) => vec![service],
+        Some(composed) => composed.parts(),
+        None => {
+            let up = service.backends.iter().filter(|b| b.takes_new()).count();
+            return (up, service.backends.iter().filter(|b| !b.leaving).count());
+        }
+    };
+    let parts = parts.into_iter().filter(|_| depth > 0);
+    let found = parts.filter_map(|id| snapshot.services.get(id));
+    found
+        .map(|part| backends_up(snapshot, part, depth - 1))
+        .fold((0, 0), |(up, of), part| (up + part.0, of + part.1))
+}
+
+/// What a service is, as the configuration calls it.
+pub(crate) const fn kind(service: &Service) -> &'static str {
+    match service.composed {
+        None => "loadBalancer",
+        Some(Composed::Weighted { .. }) => "weighted",
+        Some(Composed::Mirroring { .. }) => "mirroring",
+        Some(Composed::Failover { .. }) => "failover",
+        Some(Composed::HighestRandomWeight { .. }) => "highestRandomWeight",
+    }
+}
+
+/// A router's rule; that of a TCP router that takes all is left out of the model.
+pub(crate) fn rule(router: &Router) -> Option<String> {
+    match (&router.rule, router.id.protocol) {
+        (Some(rule), _) => Some(rule.text().to_owned()),
+        (None, Protocol::Tcp) => Some("HostSNI(`*`)".to_owned()),
+        (None, Protocol::Udp | Protocol::Http) => None,
+    }
+}
+
+/// An HTTP server's URL.
+pub(crate) fn url(server: &Server) -> String {
+    format!("{}://{}{}", server.options.scheme.name(), server.address(), server.options.path)
 }
 
 /// Who forwards to a service, and why: as its routers have it.
 pub(crate) fn path_of<'a>(snapshot: &'a Snapshot, service: &Id) -> (&'static str, &'a str) {
     match users(snapshot, service).min_by_key(|r| r.path) {
         Some(router) => (path_name(router.path), &router.why),
+        None if is_used(snapshot, service, DEEPEST) => ("proxy", "a part of another service"),
         None => ("unused", "no router names it"),
     }
+}
+
+/// Whether a router leads to a service, by way of others too.
+fn is_used(snapshot: &Snapshot, service: &Id, depth: u32) -> bool {
+    let is_part = |other: &&std::sync::Arc<Service>| {
+        other.composed.as_ref().is_some_and(|composed| composed.parts().contains(&service))
+    };
+    users(snapshot, service).next().is_some()
+        || depth > 0
+            && snapshot
+                .services
+                .values()
+                .filter(is_part)
+                .any(|other| is_used(snapshot, &other.id, depth - 1))
 }
 
 /// Who forwards what comes in by an entry point.
@@ -155,7 +227,7 @@ pub(crate) fn entry_point_path(snapshot: &Snapshot, entry_point: &EntryPoint) ->
     snapshot
         .routers
         .values()
-        .filter(|r| r.id.protocol == entry_point.protocol)
+        .filter(|r| r.id.protocol.transport() == entry_point.protocol)
         .find(|r| r.entry_points.contains(&entry_point.name))
         .map_or("unused", |r| path_name(r.path))
 }

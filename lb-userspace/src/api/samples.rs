@@ -2,9 +2,13 @@
 
 use std::sync::Arc;
 
-use crate::model::{
-    Backend, BackendState, EntryPoint, Health, Id, Path, Protocol, Router, Server, Service,
-    Snapshot,
+use crate::{
+    config,
+    model::{
+        Backend, BackendState, EntryPoint, Health, Id, Path, Protocol, Router, Server, Service,
+        Snapshot,
+    },
+    reconcile::{Event, Reconciler},
 };
 
 /// `tcp/pg` with a plain backend, a host name of two addresses and one without any; `dns` by
@@ -28,6 +32,29 @@ pub(crate) fn snapshot() -> Snapshot {
         entry_points: entry_points.into_iter().map(|e| (e.name.clone(), e)).collect(),
         ..Snapshot::default()
     }
+}
+
+/// `http/web` behind a rule, TLS and a middleware, and `all` made of it.
+pub(crate) fn http() -> Snapshot {
+    let text = r#"
+entryPoints: { web: { address: ":443" } }
+http:
+  routers:
+    web: { rule: "Host(`a.example`)", service: web, middlewares: [prefix], tls: { options: strict } }
+  middlewares: { prefix: { addPrefix: { prefix: /v1 } } }
+  services:
+    web: { loadBalancer: { servers: [ { url: "https://10.0.1.5:8443/app" } ] } }
+    all: { weighted: { services: [ { name: web, weight: 3 } ] } }
+tls: { options: { strict: { minVersion: VersionTLS13 } } }
+"#;
+    let path = std::path::Path::new("lb.yaml");
+    let loaded = config::load_bytes(path, text.as_bytes(), &config::HostPorts::default());
+    let loaded = loaded.expect("a sound file");
+    let fixed =
+        Event::Static { settings: Box::new(loaded.settings), entry_points: loaded.entry_points };
+    let update = Event::Update { provider: "file".into(), dynamic: loaded.dynamic };
+    let snapshot = Reconciler::new().handle_all([fixed, update], Default::default());
+    Snapshot::clone(&snapshot.expect("a snapshot"))
 }
 
 pub(crate) fn service(protocol: Protocol, name: &str) -> Service {

@@ -130,6 +130,14 @@ gets! {
     get_entry_points: "/api/entrypoints" => 200, "/0/name", "dns";
     get_entry_point: "/api/entrypoints/pg" => 200, "/address", "198.51.100.10:5432";
     get_entry_point_unknown: "/api/entrypoints/x" => 404, "/message", "entry point not found: x";
+    get_http_routers: "/api/http/routers" => 200, "", json!([]);
+    get_http_router_unknown: "/api/http/routers/x@file" => 404, "/message", "router not found: x@file";
+    get_http_services: "/api/http/services" => 200, "", json!([]);
+    get_http_middlewares: "/api/http/middlewares" => 200, "", json!([]);
+    get_http_middleware_unknown: "/api/http/middlewares/x@file" => 404, "/message", "middleware not found: x@file";
+    get_tcp_middlewares: "/api/tcp/middlewares" => 200, "", json!([]);
+    get_udp_middlewares: "/api/udp/middlewares" => 404, "/message", "no such path: /api/udp/middlewares";
+    get_entry_point_options: "/api/entrypoints/pg" => 200, "/http2/maxConcurrentStreams", 250;
     get_tcp_routers: "/api/tcp/routers" => 200, "/0/name", "pg@file";
     get_tcp_router: "/api/tcp/routers/pg@file" => 200, "/status", "enabled";
     get_tcp_router_unknown: "/api/tcp/routers/x@file" => 404, "/message", "router not found: x@file";

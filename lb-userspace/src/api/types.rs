@@ -261,6 +261,18 @@ pub struct RouterRow {
     pub entry_points: Vec<String>,
     /// `name@provider`.
     pub service: String,
+    /// Its rule; none of a UDP router.
+    #[serde(default)]
+    pub rule: Option<String>,
+    /// In the proxy the higher one is asked first.
+    #[serde(default)]
+    pub priority: i64,
+    /// `name@provider`, in their order.
+    #[serde(default)]
+    pub middlewares: Vec<String>,
+    /// Whether it takes TLS.
+    #[serde(default)]
+    pub tls: bool,
     /// `kernel` or `proxy`.
     pub path: String,
     /// Why that path.

@@ -77,6 +77,18 @@ pub fn load_bytes(path: &Path, bytes: &[u8], host: &HostPorts) -> Result<Loaded,
     })
 }
 
+/// Scheme and `host:port` of an HTTP server's URL.
+pub(crate) fn server_of(url: &str) -> Option<(crate::model::Scheme, String)> {
+    let url = url::parse(url).ok()?;
+    let server = crate::model::Server {
+        host: url.host,
+        port: url.port,
+        weight: 1,
+        options: Default::default(),
+    };
+    Some((url.scheme, server.address()))
+}
+
 /// Reads a file's bytes; that it can't be read is a fault like any other.
 pub(crate) fn read(path: &Path) -> Result<Vec<u8>, Fault> {
     fs::read(path).map_err(|error| unreadable(path, &error))

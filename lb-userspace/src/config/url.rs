@@ -26,7 +26,7 @@ impl Decode for ServerUrl {
     }
 }
 
-fn parse(text: &str) -> Result<ServerUrl, Why> {
+pub(super) fn parse(text: &str) -> Result<ServerUrl, Why> {
     let (scheme, rest) = text.split_once("://").ok_or_else(|| match host_and_port(text) {
         Ok(_) => Some(format!("the scheme is missing: http://{text}, https://… or h2c://…")),
         Err(_) => None,

@@ -83,11 +83,12 @@ fn entry_points(snapshot: &Snapshot) -> Vec<EntryPointStatus> {
 
 fn counts(in_force: &InForce) -> Counts {
     let snapshot = &in_force.snapshot;
+    let backends = || snapshot.services.values().flat_map(|service| &service.backends);
     Counts {
         routers: snapshot.routers.len(),
         services: snapshot.services.len(),
-        backends: snapshot.services.values().map(|s| s.backends.len()).sum(),
-        backends_up: snapshot.services.values().map(|s| rows::up(s)).sum(),
+        backends: backends().count(),
+        backends_up: backends().filter(|b| b.takes_new()).count(),
         vips: in_force.kernel.as_ref().map_or(0, |k| k.vips.len()),
     }
 }

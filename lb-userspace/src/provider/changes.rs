@@ -2,7 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use crate::model::{Datapath, Dynamic, EntryPoint, Id, RouterConfig, Service, Settings};
+use crate::model::{
+    Datapath, Dynamic, EntryPoint, EntryPointOptions, Id, Middleware, RouterConfig, Rule, Server,
+    Service, Settings, TlsConfig, TlsOptions, Transport,
+};
 
 /// Changes of the static part, by section.
 pub(super) fn settings(old: &Settings, new: &Settings, changes: &mut Vec<String>) {
@@ -13,6 +16,10 @@ pub(super) fn settings(old: &Settings, new: &Settings, changes: &mut Vec<String>
         ("api", old.api != new.api),
         ("metrics", old.metrics != new.metrics),
         ("log", old.log != new.log),
+        ("accessLog", old.access_log != new.access_log),
+        ("ping", old.ping != new.ping),
+        ("certificatesResolvers", old.resolvers != new.resolvers),
+        ("serversTransport", old.transports != new.transports),
     ];
     let changed = sections.iter().filter(|(_, changed)| *changed);
     changes.extend(changed.map(|(name, _)| format!("{name}: changed")));
@@ -48,7 +55,11 @@ pub(super) fn entry_points(
     changes: &mut Vec<String>,
 ) {
     let differs = |old: &EntryPoint, new: &EntryPoint| {
-        (old != new).then(|| format!("{} → {}", address(old), address(new)))
+        let mut words = Words::default();
+        let (from, to) = (address(old), address(new));
+        words.add_if(from != to, || format!("{from} → {to}"));
+        options(&old.options, &new.options, &mut words);
+        words.done()
     };
     let keyed = |map: &BTreeMap<String, EntryPoint>| -> BTreeMap<String, EntryPoint> {
         map.iter().map(|(name, one)| (format!("entry point {name}"), one.clone())).collect()
@@ -64,16 +75,69 @@ fn address(entry_point: &EntryPoint) -> String {
     }
 }
 
-/// Routers and services that came, went or changed.
+/// By the parts under which they stand in the file.
+fn options(old: &EntryPointOptions, new: &EntryPointOptions, words: &mut Words) {
+    let http = |one: &EntryPointOptions| {
+        let EntryPointOptions { redirection, middlewares, tls, .. } = one.clone();
+        let limits = (one.max_head, one.max_headers, one.encode_semicolons, one.sanitize_path);
+        (redirection, middlewares, tls, limits)
+    };
+    let transport = |one: &EntryPointOptions| {
+        let keep_alive = (one.keep_alive_time, one.keep_alive_requests);
+        (one.timeouts, one.accept_grace, one.grace, keep_alive, one.max_connections)
+    };
+    let parts = [
+        ("asDefault", old.as_default != new.as_default),
+        ("proxyProtocol", old.proxy_protocol != new.proxy_protocol),
+        ("forwardedHeaders", old.forwarded != new.forwarded),
+        ("http", http(old) != http(new)),
+        ("http2", old.max_streams != new.max_streams),
+        ("transport", transport(old) != transport(new)),
+        ("udp", old.udp_timeout != new.udp_timeout),
+        ("observability", old.observability != new.observability),
+    ];
+    for (name, changed) in parts {
+        words.add_if(changed, || format!("{name} changed"));
+    }
+}
+
+/// Routers, services, middlewares and what else came, went or changed.
 pub(super) fn dynamic(old: &Dynamic, new: &Dynamic, changes: &mut Vec<String>) {
-    let routers = |dynamic: &Dynamic| -> BTreeMap<Id, RouterConfig> {
-        dynamic.routers.iter().map(|one| (one.id.clone(), one.clone())).collect()
+    fn keyed<T>(list: &[T], id: impl Fn(&T) -> &Id) -> BTreeMap<&Id, &T> {
+        list.iter().map(|one| (id(one), one)).collect()
+    }
+    let of = |kind: &'static str| move |id: &&Id| format!("{kind} {id}");
+    let (before, after) = (keyed(&old.routers, |o| &o.id), keyed(&new.routers, |o| &o.id));
+    compare(&before, &after, of("router"), |old, new| router(old, new), changes);
+    let (before, after) = (keyed(&old.services, |o| &o.id), keyed(&new.services, |o| &o.id));
+    compare(&before, &after, of("service"), |old, new| service(old, new), changes);
+    let (before, after) = (keyed(&old.middlewares, |o| &o.id), keyed(&new.middlewares, |o| &o.id));
+    let differs = |old: &&Middleware, new: &&Middleware| {
+        let kinds = (old.settings.kind(), new.settings.kind());
+        (old != new).then(|| match kinds.0 == kinds.1 {
+            true => format!("{} changed", kinds.0),
+            false => format!("{} → {}", kinds.0, kinds.1),
+        })
     };
-    let services = |dynamic: &Dynamic| -> BTreeMap<Id, Service> {
-        dynamic.services.iter().map(|one| (one.id.clone(), one.clone())).collect()
-    };
-    compare(&routers(old), &routers(new), |id| format!("router {id}"), router, changes);
-    compare(&services(old), &services(new), |id| format!("service {id}"), service, changes);
+    compare(&before, &after, of("middleware"), differs, changes);
+    let (before, after) = (keyed(&old.transports, |o| &o.id), keyed(&new.transports, |o| &o.id));
+    let differs = |old: &&Transport, new: &&Transport| (old != new).then(|| "changed".to_owned());
+    compare(&before, &after, of("servers transport"), differs, changes);
+    tls(&old.tls, &new.tls, changes);
+}
+
+fn tls(old: &TlsConfig, new: &TlsConfig, changes: &mut Vec<String>) {
+    let (before, after) = (old.certificates.len(), new.certificates.len());
+    if before != after {
+        changes.push(format!("tls.certificates: {before} → {after}"));
+    } else if old.certificates != new.certificates {
+        changes.push("tls.certificates: changed".to_owned());
+    }
+    if old.default_certificate != new.default_certificate {
+        changes.push("tls.stores.default: changed".to_owned());
+    }
+    let differs = |old: &TlsOptions, new: &TlsOptions| (old != new).then(|| "changed".to_owned());
+    compare(&old.options, &new.options, |name| format!("tls.options.{name}"), differs, changes);
 }
 
 fn compare<K: Ord, V>(
@@ -114,6 +178,14 @@ fn router(old: &RouterConfig, new: &RouterConfig) -> Option<String> {
     words.add_if(old.priority != new.priority, || {
         format!("priority {} → {}", old.priority, new.priority)
     });
+    let rule = |one: &RouterConfig| one.rule.as_deref().map_or("none", Rule::text).to_owned();
+    words.add_if(old.rule != new.rule, || format!("rule {} → {}", rule(old), rule(new)));
+    words.add_if(old.middlewares != new.middlewares, || {
+        let (old, new) = (old.middlewares.join(", "), new.middlewares.join(", "));
+        format!("middlewares [{old}] → [{new}]")
+    });
+    words.add_if(old.tls != new.tls, || "tls changed".to_owned());
+    words.add_if(old.observability != new.observability, || "observability changed".to_owned());
     words.add_if(old.datapath != new.datapath, || "datapath changed".to_owned());
     words.done()
 }
@@ -128,10 +200,30 @@ fn service(old: &Service, new: &Service) -> Option<String> {
     words.add_if(old.forwarding != new.forwarding, || "forwarding changed".to_owned());
     words.add_if(old.on_down != new.on_down, || "onDown changed".to_owned());
     words.add_if(old.on_empty != new.on_empty, || "onEmpty changed".to_owned());
+    balancing(old, new, &mut words);
+    words.add_if(old.composed != new.composed, || "what it is made of changed".to_owned());
     words.add_if(old.drain_timeout != new.drain_timeout, || {
         format!("drainTimeout {:?} → {:?}", old.drain_timeout, new.drain_timeout)
     });
     words.done()
+}
+
+/// What only the proxy knows of.
+fn balancing(old: &Service, new: &Service, words: &mut Words) {
+    let (old, new) = (&old.http, &new.http);
+    let queue = (old.queue, old.queue_timeout) != (new.queue, new.queue_timeout);
+    let parts = [
+        ("passHostHeader", old.pass_host != new.pass_host),
+        ("sticky", old.sticky != new.sticky),
+        ("responseForwarding", old.flush_interval != new.flush_interval),
+        ("serversTransport", old.transport != new.transport),
+        ("passiveHealthCheck", old.passive != new.passive),
+        ("slowStart", old.slow_start != new.slow_start),
+        ("queue", queue),
+    ];
+    for (name, changed) in parts {
+        words.add_if(changed, || format!("{name} changed"));
+    }
 }
 
 fn servers(old: &Service, new: &Service, words: &mut Words) {
@@ -150,7 +242,15 @@ fn servers(old: &Service, new: &Service, words: &mut Words) {
             }
         }
     }
-    let same = old_weights == new_weights && old.servers != new.servers;
+    let options = |service: &Service| -> BTreeMap<String, Server> {
+        service.servers.iter().map(|server| (server.address(), server.clone())).collect()
+    };
+    let (old_options, new_options) = (options(old), options(new));
+    for (address, server) in &new_options {
+        let before = old_options.get(address).is_some_and(|old| old.options != server.options);
+        words.add_if(before, || format!("{address} options changed"));
+    }
+    let same = old_options == new_options && old.servers != new.servers;
     words.add_if(same, || "order of the servers changed".to_owned());
 }
 
@@ -208,6 +308,14 @@ mod tests {
         changes(&text(old), &text(new))
     }
 
+    /// An HTTP service and a middleware.
+    fn http(balancer: &str, prefix: &str) -> String {
+        format!(
+            "http: {{ services: {{ s: {{ loadBalancer: {{ {balancer} }} }} }}, \
+             middlewares: {{ m: {{ addPrefix: {{ prefix: '/{prefix}' }} }} }} }}"
+        )
+    }
+
     macro_rules! rows {
         ($($name:ident: $changes:expr => [$($line:literal),*];)*) => {
             $(
@@ -242,6 +350,21 @@ mod tests {
         the_algorithm: of_service("", "algorithm: random") => ["service tcp/s@file: algorithm maglev → random"];
         the_check: of_service("", "healthCheck: {}") => ["service tcp/s@file: health check changed"];
         the_drain_time: of_service("", "drainTimeout: 10s") => ["service tcp/s@file: drainTimeout 300s → 10s"];
+        http_added: changes("{}", &http("", "")) => ["service http/s@file: added", "middleware http/m@file: added"];
+        a_url_to_tls: changes(&http("servers: [ { url: 'http://a:80' } ]", ""), &http("servers: [ { url: 'https://a:80' } ]", "")) => ["service http/s@file: a:80 options changed"];
+        a_sticky_cookie: changes(&http("", ""), &http("sticky: { cookie: true }", "")) => ["service http/s@file: sticky changed"];
+        a_queue: changes(&http("", ""), &http("queue: 3, slowStart: 1s", "")) => ["service http/s@file: slowStart changed, queue changed"];
+        a_middleware: changes(&http("", "/a"), &http("", "/b")) => ["middleware http/m@file: addPrefix changed"];
+        a_transport_added: changes("http: {}", "http: { serversTransports: { t: {} } }") => ["servers transport http/t@file: added"];
+        a_transport: changes("http: { serversTransports: { t: {} } }", "http: { serversTransports: { t: { disableHTTP2: true } } }") => ["servers transport http/t@file: changed"];
+        a_certificate: changes("tls: {}", "tls: { certificates: [ { certFile: a, keyFile: b } ] }") => ["tls.certificates: 0 → 1"];
+        another_certificate: changes("tls: { certificates: [ { certFile: a, keyFile: b } ] }", "tls: { certificates: [ { certFile: c, keyFile: b } ] }") => ["tls.certificates: changed"];
+        tls_options: changes("tls: {}", "tls: { options: { o: {} } }") => ["tls.options.o: added"];
+        the_default_certificate: changes("tls: {}", "tls: { stores: { default: { defaultCertificate: { certFile: a, keyFile: b } } } }") => ["tls.stores.default: changed"];
+        an_entry_points_options: changes("entryPoints: { e: { address: ':1' } }", "entryPoints: { e: { address: ':1', asDefault: true, http: { maxHeaders: 9 } } }") => ["entry point e: asDefault changed, http changed"];
+        the_access_log: changes("{}", "accessLog: {}") => ["accessLog: changed"];
+        a_rule: of_router("service: s", "service: s, rule: 'HostSNI(`a`)'") => ["router tcp/r@file: rule none → HostSNI(`a`)"];
+        tls_of_a_router: of_router("service: s", "service: s, tls: {}") => ["router tcp/r@file: tls changed"];
         several_at_once: of_service("", "onDown: reset, onEmpty: drop") => ["service tcp/s@file: onDown changed, onEmpty changed"];
     }
 }

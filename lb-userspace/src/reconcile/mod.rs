@@ -5,8 +5,10 @@
 
 mod claims;
 mod event;
+mod internal;
 mod known;
 mod member;
+mod models;
 mod others;
 mod path;
 mod roster;
@@ -114,7 +116,7 @@ impl Reconciler {
         let moved = self.roster.refresh(&mut next.services, now);
         if self.restructure {
             self.restructure = false;
-            let routers = routers::merge(&self.providers, entry_points, &mut faults);
+            let routers = routers::merge(&self.providers, settings, entry_points, &mut faults);
             next.routers = match routers == *self.snapshot.routers {
                 true => Arc::clone(&self.snapshot.routers),
                 false => Arc::new(routers),

@@ -4,13 +4,13 @@ use std::collections::BTreeMap;
 
 use super::{
     claims::{Candidate, claim},
-    duplicate,
+    duplicate, internal,
     known::{Known, Lack},
-    path,
+    models, path,
 };
 use crate::{
     config::names::nearest,
-    model::{Dynamic, EntryPoint, Fault, Id, Path, Protocol, Router, RouterConfig},
+    model::{Dynamic, EntryPoint, Fault, Id, Path, Protocol, Router, RouterConfig, Settings},
 };
 
 type EntryPoints = BTreeMap<String, EntryPoint>;
@@ -44,6 +44,7 @@ impl Trouble {
 /// The routers of all providers, by the name of each.
 pub(super) fn merge(
     providers: &BTreeMap<String, Dynamic>,
+    settings: &Settings,
     entry_points: &EntryPoints,
     faults: &mut Vec<Fault>,
 ) -> BTreeMap<Id, Router> {
@@ -57,17 +58,24 @@ pub(super) fn merge(
             }
         }
     }
-    let known = Known::of(providers.values());
+    let own = internal::dynamic(settings, entry_points);
+    configs.extend(own.routers.iter().map(|config| (&config.id, config)));
+    let known = Known::of(providers.values().chain([&own]));
     let Judged { routers, troubles } = judged(configs.into_values(), &known, entry_points);
     faults.extend(troubles.into_iter().map(|trouble| trouble.fault));
-    routers
+    models::apply(routers, entry_points)
 }
 
 /// What would be in force of these, each of which has names of its own.
-pub(crate) fn judge(dynamics: &[&Dynamic], entry_points: &EntryPoints) -> Judged {
-    let known = Known::of(dynamics.iter().copied());
-    let configs = dynamics.iter().flat_map(|dynamic| &dynamic.routers);
-    judged(configs, &known, entry_points)
+pub(crate) fn judge(
+    dynamics: &[&Dynamic],
+    settings: &Settings,
+    entry_points: &EntryPoints,
+) -> Judged {
+    let own = internal::dynamic(settings, entry_points);
+    let all = || dynamics.iter().copied().chain([&own]);
+    let known = Known::of(all());
+    judged(all().flat_map(|dynamic| &dynamic.routers), &known, entry_points)
 }
 
 fn judged<'a>(

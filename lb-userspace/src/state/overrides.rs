@@ -14,7 +14,7 @@ use crate::model::{BackendId, Id, Protocol, Snapshot};
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Override {
-    /// `tcp` or `udp`.
+    /// `tcp`, `udp` or `http`.
     pub protocol: String,
     /// `name@provider`.
     pub service: String,
@@ -31,11 +31,7 @@ pub struct Override {
 impl Override {
     /// The backend it is about; `None` when the file names no such protocol or provider.
     pub fn backend(&self) -> Option<BackendId> {
-        let protocol = match self.protocol.as_str() {
-            "tcp" => Protocol::Tcp,
-            "udp" => Protocol::Udp,
-            _ => return None,
-        };
+        let protocol = Protocol::from_name(&self.protocol)?;
         let (name, provider) = self.service.rsplit_once('@')?;
         Some(BackendId { service: Id::new(protocol, name, provider), address: self.address })
     }

@@ -74,7 +74,8 @@ impl<'d> Resolver<'d> {
             return;
         }
         dynamics.extend(self.resolved.dynamic.values());
-        let judged = reconcile::judge(&dynamics, &self.instance.entry_points);
+        let judged =
+            reconcile::judge(&dynamics, &self.instance.settings, &self.instance.entry_points);
         let mut off: BTreeSet<Id> = BTreeSet::new();
         for trouble in judged.troubles.into_iter().filter(|trouble| !trouble.waits) {
             let spot = self.drafts.get(&trouble.router).map(|draft| precise(draft, &trouble.fault));

@@ -13,7 +13,9 @@ mod durations;
 mod entry_points;
 mod formats;
 mod host_ports;
+mod http;
 mod instance;
+mod proxy;
 mod routers;
 mod servers;
 mod services;
@@ -27,7 +29,7 @@ use crate::{
     config::{Loaded, duration},
     model::{
         Algorithm, CheckKind, HealthCheck, InterfaceChoice, LogLevel, Mode, OnDown, OnEmpty,
-        PathChoice, Protocol, ReturnPath, Server, Service,
+        PathChoice, Pem, Protocol, ReturnPath, Server, Service,
     },
 };
 

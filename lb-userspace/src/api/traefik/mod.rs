@@ -1,11 +1,21 @@
-//! Bodies in Traefik's shapes (its `pkg/api`): overview, entry points, routers,
-//! services, raw data, with its paging and its filters.
+//! Bodies in Traefik's shapes (its `pkg/api`): overview, entry points, routers, services,
+//! middlewares, raw data, with its paging and its filters.
+
+mod entry_points;
+mod middlewares;
+mod routers;
+mod services;
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
+pub(super) use entry_points::entry_point;
+pub(super) use middlewares::middleware;
+pub(super) use routers::router;
+pub(super) use services::service;
+
 use super::{ApiError, rows};
-use crate::model::{BackendState, EntryPoint, Id, Path, Protocol, Router, Service, Snapshot};
+use crate::model::{Id, Protocol, Snapshot};
 
 /// `?search=&status=&serviceName=&page=&per_page=`.
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -53,110 +63,67 @@ impl Page {
 
 /// `GET /api/overview`.
 pub(super) fn overview(snapshot: &Snapshot, providers: &[String]) -> Value {
-    let part = |protocol| {
+    let part = |protocol: Protocol| {
         let routers = snapshot.routers.keys().filter(|id| id.protocol == protocol).count();
+        let off = faults(snapshot, protocol, "routers");
         let services: Vec<_> =
             snapshot.services.values().filter(|s| s.id.protocol == protocol).collect();
-        let warnings = services.iter().filter(|s| rows::up(s) == 0).count();
+        let down = services.iter().filter(|s| rows::up(snapshot, s).0 == 0).count();
         json!({
-            "routers": section(routers, 0),
-            "services": section(services.len(), warnings),
+            "routers": section(routers + off, 0, off),
+            "services": section(services.len(), down, 0),
         })
     };
-    let mut tcp = part(Protocol::Tcp);
-    tcp["middlewares"] = section(0, 0);
+    let with_middlewares = |protocol: Protocol| {
+        let mut part = part(protocol);
+        let middlewares = snapshot.middlewares.keys().filter(|id| id.protocol == protocol).count();
+        let off = faults(snapshot, protocol, "middlewares");
+        part["middlewares"] = section(middlewares + off, 0, off);
+        part
+    };
     json!({
-        "http": {
-            "routers": section(0, 0), "services": section(0, 0), "middlewares": section(0, 0),
-        },
-        "tcp": tcp,
+        "http": with_middlewares(Protocol::Http),
+        "tcp": with_middlewares(Protocol::Tcp),
         "udp": part(Protocol::Udp),
-        "features": { "tracing": "", "metrics": "Prometheus", "accessLog": false },
+        "features": {
+            "tracing": "",
+            "metrics": "Prometheus",
+            "accessLog": snapshot.settings.access_log.is_some(),
+        },
         "providers": providers,
     })
 }
 
-fn section(total: usize, warnings: usize) -> Value {
-    json!({ "total": total, "warnings": warnings, "errors": 0 })
+/// How many objects of a kind are off or wait.
+fn faults(snapshot: &Snapshot, protocol: Protocol, kind: &str) -> usize {
+    let path = format!("{protocol}.{kind}.");
+    snapshot.faults.iter().filter(|fault| fault.path.starts_with(&path)).count()
 }
 
-/// One of `GET /api/entrypoints`.
-pub(super) fn entry_point(e: &EntryPoint) -> Value {
-    json!({ "address": rows::entry_point_address(e), "name": e.name })
-}
-
-/// One of `GET /api/tcp/routers` or `/api/udp/routers`.
-pub(super) fn router(r: &Router) -> Value {
-    let mut value = router_info(r);
-    value["name"] = json!(r.id.qualified());
-    value["provider"] = json!(r.id.provider);
-    value
-}
-
-fn router_info(r: &Router) -> Value {
-    let mut value = json!({
-        "entryPoints": r.entry_points,
-        "service": r.service.name,
-        "status": "enabled",
-        "using": r.entry_points,
-        "datapath": rows::path_name(r.path),
-    });
-    if r.service.provider != r.id.provider {
-        value["service"] = json!(r.service.qualified());
-    }
-    // The one rule that the kernel serves; UDP routers have none.
-    if r.id.protocol == Protocol::Tcp && r.path == Path::Kernel {
-        value["rule"] = json!("HostSNI(`*`)");
-    }
-    value
-}
-
-/// One of `GET /api/tcp/services` or `/api/udp/services`.
-pub(super) fn service(snapshot: &Snapshot, s: &Service) -> Value {
-    let mut value = service_info(snapshot, s);
-    value["name"] = json!(s.id.qualified());
-    value["provider"] = json!(s.id.provider);
-    value["type"] = json!("loadbalancer");
-    value
-}
-
-fn service_info(snapshot: &Snapshot, s: &Service) -> Value {
-    let servers: Vec<Value> = s
-        .servers
-        .iter()
-        .map(|server| json!({ "address": server.address(), "weight": server.weight }))
-        .collect();
-    let users: Vec<String> = rows::users(snapshot, &s.id).map(|r| r.id.qualified()).collect();
-    let mut value = json!({
-        "loadBalancer": { "servers": servers },
-        "status": if rows::up(s) == 0 { "warning" } else { "enabled" },
-        "usedBy": users,
-    });
-    if s.health_check.is_some() {
-        value["serverStatus"] = server_status(s);
-    }
-    value
-}
-
-/// `UP` or `DOWN` by backend, as Traefik's health check tells it.
-fn server_status(s: &Service) -> Value {
-    let word = |state: BackendState| if state.is_up() { "UP" } else { "DOWN" };
-    let pairs = s.backends.iter().map(|b| (b.address.to_string(), json!(word(b.health.state))));
-    Value::Object(pairs.collect())
+fn section(total: usize, warnings: usize, errors: usize) -> Value {
+    json!({ "total": total, "warnings": warnings, "errors": errors })
 }
 
 /// `GET /api/rawdata`.
 pub(super) fn rawdata(snapshot: &Snapshot) -> Value {
     let routers = |protocol| {
         let of = snapshot.routers.values().filter(move |r| r.id.protocol == protocol);
-        object(of.map(|r| (&r.id, router_info(r))))
+        object(of.map(|r| (&r.id, routers::info(r))))
     };
     let services = |protocol| {
         let of = snapshot.services.values().filter(move |s| s.id.protocol == protocol);
-        object(of.map(|s| (&s.id, service_info(snapshot, s))))
+        object(of.map(|s| (&s.id, services::info(snapshot, s))))
+    };
+    let middlewares = |protocol| {
+        let of = snapshot.middlewares.values().filter(move |m| m.id.protocol == protocol);
+        object(of.map(|m| (&m.id, middlewares::info(snapshot, m))))
     };
     let parts = [
+        ("routers", routers(Protocol::Http)),
+        ("middlewares", middlewares(Protocol::Http)),
+        ("services", services(Protocol::Http)),
         ("tcpRouters", routers(Protocol::Tcp)),
+        ("tcpMiddlewares", middlewares(Protocol::Tcp)),
         ("tcpServices", services(Protocol::Tcp)),
         ("udpRouters", routers(Protocol::Udp)),
         ("udpServices", services(Protocol::Udp)),
@@ -168,6 +135,11 @@ pub(super) fn rawdata(snapshot: &Snapshot) -> Value {
 
 fn object<'a>(entries: impl Iterator<Item = (&'a Id, Value)>) -> Map<String, Value> {
     entries.map(|(id, value)| (id.qualified(), value)).collect()
+}
+
+/// A name as Traefik writes it in an object of `owner`'s provider.
+fn named(id: &Id, owner: &Id) -> String {
+    if id.provider == owner.provider { id.name.clone() } else { id.qualified() }
 }
 
 /// `GET /api/version`.
@@ -217,6 +189,44 @@ mod tests {
     fn search_filters_by_name_without_case() {
         let page = Page { search: "R3@".into(), ..Page::default() };
         assert_eq!(page.cut(names(5)).unwrap().0.len(), 1);
+    }
+
+    #[test]
+    fn http_has_traefiks_keys() {
+        let snapshot = samples::http();
+        let id = |name: &str| Id::new(Protocol::Http, name, "file");
+        let value = router(&snapshot.routers[&id("web")]);
+        assert_eq!(value["rule"], "Host(`a.example`)");
+        assert_eq!(value["priority"], 17);
+        assert_eq!(value["middlewares"], json!(["prefix@file"]));
+        assert_eq!(value["tls"], json!({ "options": "strict" }));
+        assert_eq!(value["datapath"], "proxy");
+        let value = service(&snapshot, &snapshot.services[&id("web")]);
+        assert_eq!(value["type"], "loadbalancer");
+        assert_eq!(value["loadBalancer"]["servers"][0]["url"], "https://10.0.1.5:8443/app");
+        assert_eq!(value["loadBalancer"]["strategy"], "wrr");
+        let value = service(&snapshot, &snapshot.services[&id("all")]);
+        assert_eq!(value["type"], "weighted");
+        assert_eq!(value["weighted"]["services"][0], json!({ "name": "web", "weight": 3 }));
+        let value = middleware(&snapshot, &snapshot.middlewares[&id("prefix")]);
+        assert_eq!(value["type"], "addprefix");
+        assert_eq!(value["usedBy"], json!(["web@file"]));
+        assert_eq!(value["name"], "prefix@file");
+    }
+
+    #[test]
+    fn overview_counts_what_is_off() {
+        let mut snapshot = samples::http();
+        snapshot.faults = vec![crate::model::Fault {
+            place: Default::default(),
+            path: "http.routers.bad.rule".into(),
+            message: String::new(),
+            hint: None,
+        }];
+        let value = overview(&snapshot, &[]);
+        assert_eq!(value["http"]["routers"], json!({ "total": 2, "warnings": 0, "errors": 1 }));
+        assert_eq!(value["http"]["middlewares"]["total"], 1);
+        assert_eq!(value["http"]["services"], json!({ "total": 2, "warnings": 0, "errors": 0 }));
     }
 
     #[test]
