@@ -111,16 +111,9 @@ impl Http {
 
     /// `hostname`, or the server's `host:port` (no port where it is the scheme's).
     fn authority(&self, target: &Target) -> String {
-        if let Some(hostname) = &self.hostname {
-            return hostname.clone();
-        }
-        let host = match target.host.parse::<std::net::Ipv6Addr>() {
-            Ok(v6) => format!("[{v6}]"),
-            Err(_) => target.host.clone(),
-        };
-        match target.address.port() {
-            port if port == self.default_port() => host,
-            port => format!("{host}:{port}"),
+        match &self.hostname {
+            Some(hostname) => hostname.clone(),
+            None => authority(target, self.default_port()),
         }
     }
 
@@ -178,8 +171,20 @@ impl Http {
     }
 }
 
+/// The server's `host:port`, without the port where it is the scheme's.
+pub(super) fn authority(target: &Target, default_port: u16) -> String {
+    let host = match target.host.parse::<std::net::Ipv6Addr>() {
+        Ok(v6) => format!("[{v6}]"),
+        Err(_) => target.host.clone(),
+    };
+    match target.address.port() {
+        port if port == default_port => host,
+        port => format!("{host}:{port}"),
+    }
+}
+
 /// `User-Agent` of checks.
-const AGENT: &str = concat!("lb/", env!("CARGO_PKG_VERSION"), " (health check)");
+pub(super) const AGENT: &str = concat!("lb/", env!("CARGO_PKG_VERSION"), " (health check)");
 
 /// 303 asks with GET, and so do 301 and 302 after a POST (RFC 9110 §15.4).
 fn after_redirect(method: Method, status: StatusCode) -> Method {
@@ -209,11 +214,11 @@ fn relative(location: &str, base: &str) -> String {
     }
 }
 
-fn header(name: &str) -> Result<HeaderName, Failure> {
+pub(super) fn header(name: &str) -> Result<HeaderName, Failure> {
     name.parse().map_err(|_| Failure::server(format!("{name:?} is no HTTP header name")))
 }
 
-fn value_of(name: &str, value: &str) -> Result<HeaderValue, Failure> {
+pub(super) fn value_of(name: &str, value: &str) -> Result<HeaderValue, Failure> {
     value.parse().map_err(|_| Failure::server(format!("the value of header {name} isn't allowed")))
 }
 
@@ -255,7 +260,7 @@ async fn drained(response: Response<Incoming>) -> Result<Answer, Failure> {
 }
 
 /// What hyper complains of, by its cause.
-fn broken(error: &hyper::Error) -> Failure {
+pub(super) fn broken(error: &hyper::Error) -> Failure {
     let causes = std::iter::successors(error.source(), |&cause| cause.source());
     let mut io = causes.filter_map(|cause| cause.downcast_ref::<io::Error>());
     if let Some(code) = io.clone().find_map(io::Error::raw_os_error) {

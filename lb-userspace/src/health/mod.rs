@@ -10,6 +10,7 @@
 mod counters;
 mod damping;
 mod dns;
+mod grpc;
 mod http;
 mod outputs;
 mod probe;

@@ -2,7 +2,7 @@
 
 use std::{fmt, future::Future, io, net::SocketAddr, pin::Pin, time::Duration};
 
-use super::{http, socket::Ports, tcp, tls::Tls};
+use super::{grpc, http, socket::Ports, tcp, tls::Tls};
 use crate::model::CheckKind;
 
 /// The probe that does what a check asks of `target`. One line for each kind.
@@ -20,6 +20,11 @@ pub(crate) fn of(kind: &CheckKind, target: &Target) -> Box<dyn Probe> {
                 follow_redirects: *follow_redirects,
             })
         }
+        CheckKind::Grpc { tls, hostname, headers } => Box::new(grpc::Grpc {
+            tls: tls.unwrap_or(target.tls),
+            hostname: hostname.clone(),
+            headers: headers.clone(),
+        }),
     }
 }
 

@@ -1,4 +1,4 @@
-//! TLS of checks with `scheme: https`.
+//! TLS of checks.
 
 use std::sync::{Arc, OnceLock};
 
@@ -14,14 +14,16 @@ use super::probe::Failure;
 /// Trusts the host's certificate authorities, read when first needed.
 #[derive(Default)]
 pub(crate) struct Tls {
-    config: OnceLock<Arc<ClientConfig>>,
+    http1: OnceLock<Arc<ClientConfig>>,
+    h2: OnceLock<Arc<ClientConfig>>,
 }
 
 impl Tls {
     /// Trusts only these.
     #[cfg(test)]
     pub(crate) fn trusting(roots: RootCertStore) -> Self {
-        Self { config: OnceLock::from(config(roots)) }
+        let h2 = OnceLock::from(config(roots.clone(), b"h2"));
+        Self { http1: OnceLock::from(config(roots, b"http/1.1")), h2 }
     }
 
     /// Shakes hands with `host` (SNI, and the name its certificate must bear).
@@ -33,26 +35,43 @@ impl Tls {
         host: &str,
         stream: TcpStream,
     ) -> Result<TlsStream<TcpStream>, Failure> {
-        let name = ServerName::try_from(host.to_owned()).map_err(|_: InvalidDnsNameError| {
-            Failure::server(format!("{host:?} is no host name"))
-        })?;
-        let config = Arc::clone(self.config.get_or_init(|| config(native_roots())));
-        let connecting = TlsConnector::from(config).connect(name, stream);
-        connecting.await.map_err(|error| match error.get_ref() {
-            Some(inner) => Failure::server(format!("TLS: {inner}")),
-            None => Failure::server(format!("TLS: {}", Failure::from(error))),
-        })
+        let config = self.http1.get_or_init(|| config(native_roots(), b"http/1.1"));
+        shake(config, host, stream).await
+    }
+
+    /// As [`Self::connect`], to speak HTTP/2.
+    pub(crate) async fn connect_h2(
+        &self,
+        host: &str,
+        stream: TcpStream,
+    ) -> Result<TlsStream<TcpStream>, Failure> {
+        let config = self.h2.get_or_init(|| config(native_roots(), b"h2"));
+        shake(config, host, stream).await
     }
 }
 
-fn config(roots: RootCertStore) -> Arc<ClientConfig> {
+async fn shake(
+    config: &Arc<ClientConfig>,
+    host: &str,
+    stream: TcpStream,
+) -> Result<TlsStream<TcpStream>, Failure> {
+    let name = ServerName::try_from(host.to_owned())
+        .map_err(|_: InvalidDnsNameError| Failure::server(format!("{host:?} is no host name")))?;
+    let connecting = TlsConnector::from(Arc::clone(config)).connect(name, stream);
+    connecting.await.map_err(|error| match error.get_ref() {
+        Some(inner) => Failure::server(format!("TLS: {inner}")),
+        None => Failure::server(format!("TLS: {}", Failure::from(error))),
+    })
+}
+
+fn config(roots: RootCertStore, protocol: &[u8]) -> Arc<ClientConfig> {
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
     let mut config = ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
         .expect("aws-lc-rs offers the default protocol versions")
         .with_root_certificates(roots)
         .with_no_client_auth();
-    config.alpn_protocols = vec![b"http/1.1".to_vec()];
+    config.alpn_protocols = vec![protocol.to_vec()];
     Arc::new(config)
 }
 

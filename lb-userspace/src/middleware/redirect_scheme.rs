@@ -47,6 +47,17 @@ pub struct RedirectScheme {
     permanent: bool,
 }
 
+impl RedirectScheme {
+    /// To `scheme`, at `port` where it isn't the scheme's own.
+    pub(crate) fn to(scheme: &str, port: Option<u16>, permanent: bool) -> Self {
+        let port = port.filter(|port| !USUAL.contains(&(scheme, *port)));
+        Self { scheme: scheme.to_owned(), port, permanent }
+    }
+}
+
+/// Ports that a URL leaves out.
+const USUAL: [(&str, u16); 2] = [("http", 80), ("https", 443)];
+
 impl Kind for RedirectScheme {
     type Raw = Raw;
 
@@ -59,12 +70,7 @@ impl Kind for RedirectScheme {
             return None;
         }
         let port = raw.value.port.get().and_then(|port| port.0);
-        let usual = [("http", 80), ("https", 443)];
-        Some(Self {
-            port: port.filter(|port| !usual.contains(&(scheme.as_str(), *port))),
-            permanent: raw.value.permanent.or_default(),
-            scheme,
-        })
+        Some(Self::to(&scheme, port, raw.value.permanent.or_default()))
     }
 
     fn filter(&self, _: &Surroundings<'_>) -> Result<Arc<dyn Filter>, String> {

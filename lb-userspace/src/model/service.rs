@@ -274,4 +274,13 @@ pub enum CheckKind {
         /// Whether redirects are followed. Default true.
         follow_redirects: bool,
     },
+    /// `grpc.health.v1.Health/Check` of the whole server.
+    Grpc {
+        /// TLS or none; as the server has it when `None`.
+        tls: Option<bool>,
+        /// `:authority` and SNI, where not the server's host.
+        hostname: Option<String>,
+        /// Sent along, in their order.
+        headers: Vec<(String, String)>,
+    },
 }

@@ -14,7 +14,7 @@ use std::{
 
 use super::{
     path::takes_all,
-    routers::{Trouble, fault},
+    routers::{Trouble, fault, priority},
 };
 use crate::model::{EntryPoint, Id, Path, PathChoice, Router, RouterConfig};
 
@@ -79,6 +79,7 @@ fn give_way<'a>(whole: Vec<Candidate<'a>>, sharing: &[Candidate<'_>]) -> Vec<Can
         let with = points.iter().find_map(|point| Some((point, shared.get(&*point.name)?)));
         if let Some((point, other)) = with {
             router.path = Path::Proxy;
+            router.priority = priority(config, Path::Proxy);
             router.why = format!("shares entry point {:?} with {other}", point.name);
         }
     }

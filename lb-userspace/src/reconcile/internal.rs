@@ -3,8 +3,10 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use crate::{
+    middleware::{self, RedirectScheme},
     model::{
-        Dynamic, EntryPoint, Id, Observability, PathChoice, Place, Protocol, RouterConfig, Settings,
+        Dynamic, EntryPoint, Id, Middleware, Observability, PathChoice, Place, Protocol,
+        Redirection, RouterConfig, Settings,
     },
     rule::{Rule, Syntax},
 };
@@ -19,11 +21,45 @@ pub(crate) fn dynamic(settings: &Settings, entry_points: &BTreeMap<String, Entry
     {
         dynamic.routers.extend(router("ping", &ping.entry_point, "PathPrefix(`/ping`)", LAST));
     }
+    for point in entry_points.values() {
+        if let Some(redirection) = &point.options.redirection {
+            redirect(point, redirection, entry_points, &mut dynamic);
+        }
+    }
     dynamic
 }
 
 /// In front of every router of a file.
 const LAST: i64 = i64::MAX;
+
+/// `http.redirections.entryPoint`: under Traefik's names, a router of every host to nobody, behind
+/// a middleware that answers.
+fn redirect(
+    point: &EntryPoint,
+    redirection: &Redirection,
+    entry_points: &BTreeMap<String, EntryPoint>,
+    dynamic: &mut Dynamic,
+) {
+    let port = match redirection.to.strip_prefix(':') {
+        Some(port) => port.parse().ok(),
+        None => entry_points.get(&redirection.to).map(|to| to.port),
+    };
+    let Some(port) = port else { return };
+    let to = redirection.to.trim_start_matches(':');
+    let middleware = format!("redirect-{}-to-{to}", point.name);
+    let settings = RedirectScheme::to(&redirection.scheme, Some(port), redirection.permanent);
+    dynamic.middlewares.push(Middleware {
+        id: Id::new(Protocol::Http, &middleware, Id::INTERNAL),
+        settings: Arc::new(middleware::Settings::RedirectScheme(settings)),
+    });
+    let name = format!("{}-to-{to}", point.name);
+    let router = router(&name, &point.name, "HostRegexp(`^.+$`)", redirection.priority);
+    dynamic.routers.extend(router.map(|router| RouterConfig {
+        service: "noop".to_owned(),
+        middlewares: vec![middleware],
+        ..router
+    }));
+}
 
 /// A router to the service of that name.
 fn router(name: &str, entry_point: &str, rule: &str, priority: i64) -> Option<RouterConfig> {

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use super::duplicate;
+use super::{duplicate, internal};
 use crate::model::{Dynamic, Fault, Id, Snapshot};
 
 /// Fills these parts of `next`.
@@ -12,7 +12,9 @@ pub(super) fn merge(
     next: &mut Snapshot,
     faults: &mut Vec<Fault>,
 ) {
-    for (provider, dynamic) in providers {
+    let own = internal::dynamic(&next.settings, &next.entry_points);
+    let own_name = Id::INTERNAL.to_owned();
+    for (provider, dynamic) in providers.iter().chain([(&own_name, &own)]) {
         for one in &dynamic.middlewares {
             if next.middlewares.contains_key(&one.id) {
                 faults.push(duplicate(provider, "middlewares", &one.id));

@@ -150,7 +150,7 @@ fn candidate<'a>(
 }
 
 /// The length of the rule, where none is given; of a TCP router that takes all, the lowest.
-fn priority(config: &RouterConfig, path: Path) -> i64 {
+pub(super) fn priority(config: &RouterConfig, path: Path) -> i64 {
     match &config.rule {
         _ if config.priority != 0 || path == Path::Kernel => config.priority,
         Some(rule) => rule.default_priority(),

@@ -31,6 +31,7 @@ pub(super) fn build(
     let is_http = protocol == Protocol::Http || !check.path.is_absent();
     let kind = match check.mode.get() {
         Some(Mode::Http) => http(check, faults),
+        Some(Mode::Grpc) => grpc(check, faults),
         None if is_http => http(check, faults),
         Some(Mode::Tcp) | None => {
             only_http(check, faults);
@@ -94,6 +95,26 @@ fn http(check: &raw::HealthCheck, faults: &mut Vec<Fault>) -> CheckKind {
         headers: headers(check, faults),
         status: check.status.get().map(|status| status.u16()),
         follow_redirects: check.follow_redirects.or(true),
+    }
+}
+
+fn grpc(check: &raw::HealthCheck, faults: &mut Vec<Fault>) -> CheckKind {
+    let given = [
+        spot(&check.path),
+        spot(&check.method),
+        spot(&check.status),
+        spot(&check.follow_redirects),
+    ];
+    for spot in given.into_iter().flatten() {
+        faults.push(spot.fault("says nothing to a gRPC check, which calls grpc.health.v1.Health"));
+    }
+    if let Some(at) = check.hostname.at().filter(|at| !is_host(&at.value)) {
+        faults.push(at.spot.fault(format!("expected a host name, found {}", quoted(&at.value))));
+    }
+    CheckKind::Grpc {
+        tls: check.scheme.get().map(|scheme| *scheme == Scheme::Https),
+        hostname: check.hostname.get().cloned(),
+        headers: headers(check, faults),
     }
 }
 

@@ -36,13 +36,13 @@ object! {
 pub(crate) enum Mode {
     Tcp,
     Http,
+    Grpc,
 }
 
 impl Decode for Mode {
     fn decode(node: &Node, cx: &mut Cx) -> Option<Self> {
-        const GRPC: (&str, &str) =
-            ("grpc", "gRPC checks aren't done yet; \"tcp\" and \"http\" are");
-        choice(node, &[("tcp", Self::Tcp), ("http", Self::Http)], &[GRPC], cx)
+        let table = [("tcp", Self::Tcp), ("http", Self::Http), ("grpc", Self::Grpc)];
+        choice(node, &table, &[], cx)
     }
 }
 

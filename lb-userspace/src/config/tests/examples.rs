@@ -43,6 +43,10 @@ examples! {
     container: "container.yaml", 2 routers, 2 services;
     l4_full: "l4-full.yaml", 4 routers, 3 services;
     file_provider: "file-provider.yaml", 0 routers, 0 services;
+    http: "http.yaml", 3 routers, 2 services;
+    tls: "tls.yaml", 3 routers, 1 services;
+    tcp_sni: "tcp-sni.yaml", 3 routers, 3 services;
+    canary: "canary.yaml", 3 routers, 5 services;
 }
 
 #[test]

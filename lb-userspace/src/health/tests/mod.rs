@@ -1,5 +1,6 @@
 //! Checks and look-ups against real servers on loopback.
 
+mod grpc;
 mod http;
 mod https;
 mod monitor;

@@ -4,6 +4,7 @@ mod adoption;
 mod backends;
 mod changes;
 mod routers;
+mod sharing;
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 

@@ -7,14 +7,14 @@ fn http(inner: &str) -> (String, String, Option<bool>, Option<u16>, bool) {
         CheckKind::Http { method, path, tls, status, follow_redirects, .. } => {
             (method, path, tls, status, follow_redirects)
         }
-        CheckKind::Tcp => panic!("a TCP check"),
+        CheckKind::Tcp | CheckKind::Grpc { .. } => panic!("no HTTP check"),
     }
 }
 
 fn headers(inner: &str) -> Vec<(String, String)> {
     match check(inner).kind {
         CheckKind::Http { headers, .. } => headers,
-        CheckKind::Tcp => panic!("a TCP check"),
+        CheckKind::Tcp | CheckKind::Grpc { .. } => panic!("no HTTP check"),
     }
 }
 
@@ -48,6 +48,9 @@ rows! {
     headers_in_their_order: headers("path: /, headers: { X-B: '1', X-A: '2' }") => [pair("X-B", "1"), pair("X-A", "2")];
     a_header_of_a_number: headers("path: /, headers: { X-A: 1 }") => [pair("X-A", "1")];
     a_header_of_a_boolean: headers("path: /, headers: { X-A: true }") => [pair("X-A", "true")];
+    grpc: check("mode: grpc").kind => CheckKind::Grpc { tls: None, hostname: None, headers: vec![] };
+    grpc_with_tls: check("mode: grpc, scheme: https, hostname: a.example").kind => CheckKind::Grpc { tls: Some(true), hostname: Some("a.example".to_owned()), headers: vec![] };
+    grpc_with_headers: check("mode: grpc, headers: { x-a: b }").kind => CheckKind::Grpc { tls: None, hostname: None, headers: vec![pair("x-a", "b")] };
     udp_with_a_port: service_of("udp", "healthCheck: { port: 53 }").health_check.map(|one| one.kind) => Some(CheckKind::Tcp);
     udp_with_a_mode: service_of("udp", "healthCheck: { mode: tcp }").health_check.and_then(|one| one.port) => None;
 }
