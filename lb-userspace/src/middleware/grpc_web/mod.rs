@@ -1,6 +1,5 @@
 //! `grpcWeb`: gRPC for browsers, which have neither HTTP/2 frames nor trailers: trailers come as the
-//! body's last message, and with `-text` all of it is base64.
-//! (PROTOCOL-WEB.md of gRPC.)
+//! body's last message, and with `-text` all of it is base64 (gRPC's own description of gRPC-Web).
 
 mod body;
 
