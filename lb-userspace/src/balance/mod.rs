@@ -1,20 +1,19 @@
 //! Choosing servers in the proxy, for HTTP, TCP and UDP services alike.
 //!
-//! [`Services`] is what a snapshot's services come to: a [`Group`] for each that has servers, and above
-//! them [`Node`]s for services made of services. Made anew with each snapshot, while what is known of a
-//! server (active requests, latency, ejection) goes on with it.
+//! Each service that has servers comes to a [`Group`] of them, and each that is made of others to a
+//! [`Composition`]. Both are made anew when the service changes, while what is known of a server
+//! (active requests, latency, ejection) and how far a rotation has come go on.
 //!
 //! Nothing on the way of a pick takes a lock: counts are atomics, and tables are filled beforehand.
 
 mod algorithm;
 mod clock;
+mod composition;
 mod cookie;
 mod group;
-mod node;
 mod passive;
 mod queue;
 mod server;
-mod services;
 mod ticket;
 
 #[cfg(test)]
@@ -22,11 +21,10 @@ mod tests;
 
 use std::net::{IpAddr, SocketAddr};
 
+pub use composition::{Chosen, Composition, Mirrors, Part};
 pub use cookie::Sticky;
 pub use group::Group;
-pub use node::{Mirrors, Node, Resolved};
 pub use server::Server;
-pub use services::Services;
 pub use ticket::Ticket;
 
 use crate::proxy::Head;

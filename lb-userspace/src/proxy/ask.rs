@@ -32,8 +32,7 @@ impl Ask for Asker {
                 return Reply::text(503, "no_service", "the service is not there").into();
             };
             let alarm = worker.alarms.alarm();
-            let service = slot.current.load_full();
-            forward::service_answer(&worker, &service, &mut request, &alarm).await;
+            forward::slot_answer(&worker, &slot, &mut request, &alarm).await;
             std::mem::take(&mut request.answer)
         })
     }

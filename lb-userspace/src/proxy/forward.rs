@@ -6,8 +6,8 @@ use std::{rc::Rc, sync::Arc, time::Instant};
 use super::{
     Answer, Body, Exchange, Outcome, Reply, Retry, Step,
     alarm::Alarm,
-    http2,
-    table::{Balanced, Route, Target},
+    http2, mirror,
+    table::{Balanced, Route, Slot, Target, key},
     upstream::{
         self, ConnectError, SendError, UpstreamBody,
         write::{self, Towards},
@@ -69,16 +69,36 @@ pub(crate) async fn answer(
     alarm: &Alarm,
 ) {
     match &route.target {
-        Target::Service(slot) => {
-            let service = slot.current.load_full();
-            service_answer(worker, &service, exchange, alarm).await;
-        }
+        Target::Service(slot) => slot_answer(worker, slot, exchange, alarm).await,
         Target::Internal(internal) => internal.answer(exchange).await,
     }
 }
 
-/// The answer of a service, with the retries that a middleware asks for.
-pub(crate) async fn service_answer(
+/// The answer of a service, or of the one of those that it is made of whose turn it is.
+pub(crate) async fn slot_answer(
+    worker: &Rc<Worker>,
+    slot: &Slot,
+    exchange: &mut Exchange,
+    alarm: &Alarm,
+) {
+    let resolved = match slot.resolve(&key(exchange)) {
+        Ok(resolved) => resolved,
+        Err(why) => {
+            exchange.answer = Answer::from(no_server(why));
+            return;
+        }
+    };
+    if !resolved.mirrors.is_empty() {
+        mirror::send(worker, resolved.mirrors, exchange).await;
+    }
+    service_answer(worker, &resolved.service, exchange, alarm).await;
+    for cookie in &resolved.set_cookies {
+        exchange.answer.head.add("Set-Cookie", cookie);
+    }
+}
+
+/// The answer of servers, with the retries that a middleware asks for.
+async fn service_answer(
     worker: &Rc<Worker>,
     service: &Arc<Balanced>,
     exchange: &mut Exchange,
@@ -183,16 +203,16 @@ async fn pick(
     exchange: &mut Exchange,
     avoid: &[u64],
 ) -> Result<Ticket, Failure> {
-    let none = |reason, text: &str| Failure {
-        reply: Reply::text(503, reason, text),
-        is_safe: false,
-        is_network: false,
-    };
-    service.pick(exchange, avoid).await.map_err(|why| match why {
-        NoServer::None => none("no_server", "no server is available"),
-        NoServer::Full => none("queue_full", "all servers are busy"),
-        NoServer::Timeout => none("queue_timeout", "all servers are busy"),
-    })
+    let picked = service.pick(exchange, avoid).await;
+    picked.map_err(|why| Failure { reply: no_server(why), is_safe: false, is_network: false })
+}
+
+fn no_server(why: NoServer) -> Reply {
+    match why {
+        NoServer::None => Reply::text(503, "no_server", "no server is available"),
+        NoServer::Full => Reply::text(503, "queue_full", "all servers are busy"),
+        NoServer::Timeout => Reply::text(503, "queue_timeout", "all servers are busy"),
+    }
 }
 
 enum Tried {

@@ -18,6 +18,7 @@ pub(crate) mod http1;
 pub(crate) mod http2;
 pub(crate) mod internal;
 pub mod io;
+pub(crate) mod mirror;
 pub(crate) mod observe;
 pub mod proxy_protocol;
 mod run;

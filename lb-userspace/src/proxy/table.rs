@@ -9,7 +9,7 @@ use std::sync::Arc;
 use arc_swap::ArcSwap;
 
 pub(crate) use build::Tables;
-pub(crate) use service::{Balanced, Slot, Upstreams};
+pub(crate) use service::{Balanced, Slot, Upstreams, key};
 
 use super::{Exchange, Filter, head::Class, internal::Internal, observe, target, tls::Hosts};
 use crate::{

@@ -10,8 +10,8 @@ use super::{
 use crate::{
     middleware::{Reference, Surroundings},
     model::{
-        EntryPoint, Id, Middleware, Path, Protocol, Router, RouterTls, Snapshot, TlsConfig,
-        Transport,
+        EntryPoint, Id, Middleware, Path, Protocol, Router, RouterTls, Service, Snapshot,
+        TlsConfig, Transport,
     },
     proxy::{
         Filter, Internals,
@@ -88,26 +88,32 @@ impl Tables {
             snapshot.transports.get(id).is_some_and(|new| *new == old.settings)
                 || *id == default_transport()
         });
-        for (id, service) in &snapshot.services {
-            let wanted = service.http.transport.clone().unwrap_or_else(default_transport);
-            let transport = self.transport(snapshot, wanted);
-            match self.slots.get(id) {
-                Some(slot) => {
-                    let old = slot.current.load();
-                    if !old.is_made_from(service, &transport) {
-                        slot.current.store(Arc::new(Balanced::new(
-                            service,
-                            &transport,
-                            Some(&old),
-                        )));
-                    }
-                }
-                None => {
-                    let balanced = Balanced::new(service, &transport, None);
-                    let current = ArcSwap::from_pointee(balanced);
-                    self.slots.insert(id.clone(), Arc::new(Slot { id: id.clone(), current }));
-                }
-            }
+        // Those that others are made of come first.
+        let is_composed = |service: &Service| service.composed.is_some();
+        let (made_of_others, plain): (Vec<_>, Vec<_>) =
+            snapshot.services.values().partition(|service| is_composed(service));
+        for service in plain.into_iter().chain(made_of_others.iter().copied()) {
+            self.service(snapshot, service);
+        }
+        // A service may be made of one that is made of others itself, and stands behind it.
+        for service in made_of_others {
+            self.service(snapshot, service);
+        }
+    }
+
+    fn service(&mut self, snapshot: &Snapshot, service: &Arc<Service>) {
+        let wanted = service.http.transport.clone().unwrap_or_else(default_transport);
+        let transport = self.transport(snapshot, wanted);
+        let part = |id: &Id| self.slots.get(id).cloned();
+        let Some(slot) = self.slots.get(&service.id) else {
+            let current = ArcSwap::from_pointee(Balanced::new(service, &transport, None, part));
+            let slot = Arc::new(Slot { id: service.id.clone(), current });
+            self.slots.insert(service.id.clone(), slot);
+            return;
+        };
+        let old = slot.current.load();
+        if !old.is_made_from(service, &transport, part) {
+            slot.current.store(Arc::new(Balanced::new(service, &transport, Some(&old), part)));
         }
     }
 

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::{
-    balance::{Group, Key, NoServer, Server, Ticket},
+    balance::{Composition, Group, Key, NoServer, Part, Server, Ticket},
     model::{self, Id, Protocol, Scheme, Service, Transport},
     proxy::{
         Exchange,
@@ -21,7 +21,9 @@ pub(crate) struct Slot {
 /// A service as it is now.
 pub(crate) struct Balanced {
     made_from: Arc<Service>,
+    /// Without servers where it is made of other services.
     group: Arc<Group>,
+    composed: Option<Composition<Arc<Slot>>>,
     pub(crate) pass_host: bool,
     pub(crate) transport: Arc<Upstreams>,
 }
@@ -55,23 +57,80 @@ impl Upstreams {
     }
 }
 
+/// The service with servers that a request goes to.
+pub(crate) struct Resolved {
+    pub(crate) service: Arc<Balanced>,
+    /// `Set-Cookie` lines of sticky services that lead there.
+    pub(crate) set_cookies: Vec<String>,
+    /// Who gets a copy, of a body up to so many bytes.
+    pub(crate) mirrors: Vec<(Arc<Slot>, Option<u64>)>,
+}
+
+/// Services above each other: configurations with circles are refused, and swaps are not all at once.
+const DEEPEST: usize = 16;
+
+impl Slot {
+    /// This service, or of those that it is made of the one whose turn it is.
+    pub(crate) fn resolve(&self, key: &Key<'_>) -> Result<Resolved, NoServer> {
+        let mut service = self.current.load_full();
+        let (mut set_cookies, mut mirrors) = (Vec::new(), Vec::new());
+        for _ in 0..DEEPEST {
+            let Some(composed) = &service.composed else {
+                return Ok(Resolved { service, set_cookies, mirrors });
+            };
+            let chosen = composed.choose(key).ok_or(NoServer::None)?;
+            set_cookies.extend(chosen.set_cookie.map(str::to_owned));
+            if let Some(copies) = chosen.mirrors {
+                mirrors.extend(copies.take().map(|slot| (Arc::clone(slot), copies.max_body)));
+            }
+            let next = chosen.part.current.load_full();
+            service = next;
+        }
+        Err(NoServer::None)
+    }
+}
+
+impl Part for Arc<Slot> {
+    fn is_available(&self) -> bool {
+        let service = self.current.load();
+        match &service.composed {
+            Some(composed) => composed.is_available(),
+            None => !service.group.is_empty(),
+        }
+    }
+}
+
 impl Balanced {
+    /// `part` finds the services that it is made of.
     pub(crate) fn new(
         service: &Arc<Service>,
         transport: &Arc<Upstreams>,
         old: Option<&Self>,
+        part: impl Fn(&Id) -> Option<Arc<Slot>>,
     ) -> Self {
+        let before = old.and_then(|old| old.composed.as_ref());
+        let composed = service.composed.as_ref();
         Self {
             made_from: Arc::clone(service),
             group: Arc::new(Group::new(service, old.map(|old| &*old.group))),
+            composed: composed.and_then(|it| Composition::new(it, &service.id, before, part)),
             pass_host: service.http.pass_host,
             transport: Arc::clone(transport),
         }
     }
 
     /// Whether it would be made the same again.
-    pub(crate) fn is_made_from(&self, service: &Arc<Service>, transport: &Arc<Upstreams>) -> bool {
-        Arc::ptr_eq(&self.made_from, service) && Arc::ptr_eq(&self.transport, transport)
+    pub(crate) fn is_made_from(
+        &self,
+        service: &Arc<Service>,
+        transport: &Arc<Upstreams>,
+        part: impl Fn(&Id) -> Option<Arc<Slot>>,
+    ) -> bool {
+        let is_there = |slot: &Arc<Slot>| part(&slot.id).is_some_and(|now| Arc::ptr_eq(&now, slot));
+        Arc::ptr_eq(&self.made_from, service)
+            && Arc::ptr_eq(&self.transport, transport)
+            && self.composed.is_some() == service.composed.is_some()
+            && self.composed.iter().flat_map(Composition::parts).all(is_there)
     }
 
     /// How many servers there are.
@@ -85,10 +144,13 @@ impl Balanced {
         exchange: &Exchange,
         avoid: &[u64],
     ) -> Result<Ticket, NoServer> {
-        let client = &exchange.client;
-        let key = Key::new(client.peer, client.local, Some(&exchange.request));
-        self.group.acquire(&key, avoid).await
+        self.group.acquire(&key(exchange), avoid).await
     }
+}
+
+/// What picks may depend on.
+pub(crate) fn key(exchange: &Exchange) -> Key<'_> {
+    Key::new(exchange.client.peer, exchange.client.local, Some(&exchange.request))
 }
 
 /// The transport of services that name none.

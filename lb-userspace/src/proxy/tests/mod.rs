@@ -6,3 +6,4 @@ mod kit;
 mod middlewares;
 mod raw_answers;
 mod raw_requests;
+mod services;
