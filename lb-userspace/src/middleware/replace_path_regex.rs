@@ -11,6 +11,7 @@ use crate::{
     config::decode::{At, object},
     model::Fault,
     proxy::{Exchange, Filter, Step},
+    rule::routing_path,
 };
 
 object! {
@@ -45,9 +46,9 @@ impl Kind for ReplacePathRegex {
 
 impl Filter for ReplacePathRegex {
     fn request<'a>(&'a self, exchange: &'a mut Exchange) -> Step<'a> {
-        let path = exchange.request.path();
-        if self.regex.0.is_match(path) {
-            let new = self.regex.0.replace_all(path, self.replacement.as_str());
+        let path = routing_path(exchange.request.path());
+        if self.regex.0.is_match(&path) {
+            let new = self.regex.0.replace_all(&path, self.replacement.as_str());
             let new = parts::to_path(&new);
             replace(exchange, &new);
         }
@@ -68,6 +69,7 @@ mod tests {
             ("^/foo/(.*)", "/bar/$1", "/fo/a", "/fo/a"),
             ("^(?i)/(?P<v>v[0-9]+)/", "/api/${v}/", "/V2/users", "/api/V2/users"),
             ("/a", "b?c", "/a", "/b%3Fc"),
+            ("^/foo/(.*)", "/bar/$1", "/f%6Fo/a%20b%2Fc", "/bar/a%20b%2Fc"),
         ] {
             let yaml =
                 format!("replacePathRegex: {{ regex: '{regex}', replacement: '{replacement}' }}");

@@ -7,6 +7,7 @@ use crate::{
     config::decode::{At, object},
     model::Fault,
     proxy::{Exchange, Filter, Step},
+    rule::routing_path,
 };
 
 object! {
@@ -32,7 +33,8 @@ impl Kind for StripPrefix {
         for at in prefixes.value.iter().filter(|at| at.value.trim().is_empty()) {
             faults.push(at.spot.fault("a prefix can't be empty"));
         }
-        Some(Self { prefixes: parts::texts(&raw.value.prefixes) })
+        let prefixes = parts::texts(&raw.value.prefixes);
+        Some(Self { prefixes: prefixes.iter().map(|one| routing_path(one).into_owned()).collect() })
     }
 
     fn filter(&self, _: &Surroundings<'_>) -> Result<Arc<dyn Filter>, String> {
@@ -42,22 +44,20 @@ impl Kind for StripPrefix {
 
 impl Filter for StripPrefix {
     fn request<'a>(&'a self, exchange: &'a mut Exchange) -> Step<'a> {
-        let path = exchange.request.path();
-        if let Some(prefix) = self.prefixes.iter().find(|prefix| path.starts_with(prefix.as_str()))
-        {
-            strip(exchange, prefix);
+        let path = routing_path(exchange.request.path());
+        let mut fitting = self.prefixes.iter().filter(|prefix| path.starts_with(prefix.as_str()));
+        if let Some(prefix) = fitting.next() {
+            let rest = path[prefix.len()..].to_owned();
+            strip(exchange, prefix, &rest);
         }
         Step::Next
     }
 }
 
-/// Takes a prefix off the path, which has it.
-pub(super) fn strip(exchange: &mut Exchange, prefix: &str) {
-    let rest = exchange.request.path().get(prefix.len()..).unwrap_or_default();
-    let slash = if rest.starts_with('/') { "" } else { "/" };
-    let path = format!("{slash}{rest}");
-    exchange.request.add("X-Forwarded-Prefix", prefix);
-    exchange.request.set_path(&path);
+/// The rest of the path behind a prefix becomes the path. Both are as rules see them.
+pub(super) fn strip(exchange: &mut Exchange, prefix: &str, rest: &str) {
+    exchange.request.add("X-Forwarded-Prefix", parts::to_path(prefix));
+    exchange.request.set_path(&parts::to_path(rest));
 }
 
 #[cfg(test)]
@@ -75,8 +75,14 @@ mod tests {
             ("/fiibar/a", "/a", Some("/fiibar")),
             ("/other", "/other", None),
             ("/a/foobar", "/a/foobar", None),
+            // As the rule saw it, whatever was escaped.
+            ("/f%6Fobar/a%20b%2Fc", "/a%20b%2Fc", Some("/foobar")),
+            ("/a%20b/c", "/c", Some("/a%20b")),
+            ("/a%2Fb", "/a%2Fb", None),
         ] {
-            let filter = filter("stripPrefix: { prefixes: [/foobar, /fiibar], forceSlash: true }");
+            let filter = filter(
+                "stripPrefix: { prefixes: [/foobar, /fiibar, /a b, /a/b], forceSlash: true }",
+            );
             let mut exchange = Exchange::made_up(&format!("GET {from}"));
             assert!(request(&*filter, &mut exchange).is_none());
             assert_eq!(exchange.request.target(), to, "{from}");

@@ -11,6 +11,7 @@ use crate::{
     config::decode::{At, object},
     model::Fault,
     proxy::{Exchange, Filter, Step},
+    rule::routing_path,
 };
 
 object! {
@@ -43,13 +44,14 @@ impl Kind for StripPrefixRegex {
 
 impl Filter for StripPrefixRegex {
     fn request<'a>(&'a self, exchange: &'a mut Exchange) -> Step<'a> {
-        let path = exchange.request.path();
+        let path = routing_path(exchange.request.path());
         let found = self.regex.iter().find_map(|regex| {
-            let found = regex.0.find(path).filter(|found| !found.is_empty())?;
-            path.starts_with(found.as_str()).then(|| found.as_str().to_owned())
+            let found = regex.0.find(&path).filter(|found| !found.is_empty())?;
+            path.strip_prefix(found.as_str())
+                .map(|rest| (found.as_str().to_owned(), rest.to_owned()))
         });
-        if let Some(prefix) = found {
-            strip(exchange, &prefix);
+        if let Some((prefix, rest)) = found {
+            strip(exchange, &prefix, &rest);
         }
         Step::Next
     }
@@ -68,8 +70,12 @@ mod tests {
             ("/a/api/v1/b", "/a/api/v1/b", None),
             ("/api/v1/b", "/b", Some("/api/v1")),
             ("/api/v1", "/", Some("/api/v1")),
+            ("/%61pi/v1/b%20c", "/b%20c", Some("/api/v1")),
+            // A line break in the path stays out of the header.
+            ("/x/%0d%0aA:b/c", "/c", Some("/x/%0D%0AA:b")),
         ] {
-            let filter = filter("stripPrefixRegex: { regex: ['^/foo/[0-9]+', '/api/v[0-9]'] }");
+            let filter =
+                filter("stripPrefixRegex: { regex: ['^/foo/[0-9]+', '/api/v[0-9]', '^/x/[^/]+'] }");
             let mut exchange = Exchange::made_up(&format!("GET {from}"));
             assert!(request(&*filter, &mut exchange).is_none());
             assert_eq!(exchange.request.target(), to, "{from}");

@@ -19,6 +19,7 @@ use expression::Expression;
 pub use facts::{Connection, Subject};
 pub use index::{Index, Route};
 pub use parse::RuleError;
+pub(crate) use percent::routing_path;
 
 use crate::model::Protocol;
 

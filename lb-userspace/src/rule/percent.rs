@@ -7,7 +7,7 @@ const RESERVED: &[u8] = b":/?#[]@!$&'()*+,;=%";
 
 /// A path as rules see it: escapes are resolved, those of reserved characters and of what is no
 /// UTF-8 stay.
-pub(super) fn routing_path(path: &str) -> Cow<'_, str> {
+pub(crate) fn routing_path(path: &str) -> Cow<'_, str> {
     if !path.contains('%') {
         return Cow::Borrowed(path);
     }
