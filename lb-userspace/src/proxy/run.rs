@@ -64,6 +64,13 @@ impl Proxy {
             self.tell_all(|| Order::Close(name.as_str().into()));
         }
         for (name, address) in wanted {
+            if !is_on_host(address.ip()) {
+                self.faults.push(format!(
+                    "entry point {name:?}: this host doesn't have {}, so that nothing comes in there; \
+                     lb adds the addresses of kernel routers alone so far: add it by `ip address add`",
+                    address.ip()
+                ));
+            }
             if !self.listening.contains_key(&name)
                 && let Err(error) = self.listen(&name, address)
             {
@@ -133,6 +140,11 @@ fn wanted(snapshot: &Snapshot) -> BTreeMap<String, SocketAddr> {
             (point.name.clone(), SocketAddr::new(ip, point.port))
         })
         .collect()
+}
+
+/// Whether a packet to this address comes to a socket here.
+fn is_on_host(ip: IpAddr) -> bool {
+    std::net::UdpSocket::bind((ip, 0)).is_ok()
 }
 
 /// A socket that listens beside those of the other workers. An address that the host doesn't
