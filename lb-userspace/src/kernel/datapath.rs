@@ -1,6 +1,6 @@
 //! The kernel path of one instance: loaded, adopted or carried over.
 
-use std::sync::Arc;
+use std::{collections::BTreeSet, sync::Arc};
 
 use aya::Ebpf;
 use lb_common::KernelConfig;
@@ -129,6 +129,14 @@ impl Datapath {
     /// The pins can't be read or removed.
     pub fn attach(&mut self, wanted: &[Attachment]) -> Result<Vec<AttachStatus>> {
         attach::attach(&self.paths, &mut self.ebpf, wanted)
+    }
+
+    /// Interfaces on which a program stands at native XDP now, by index.
+    ///
+    /// # Errors
+    /// The pins can't be read.
+    pub fn native(&self) -> Result<BTreeSet<u32>> {
+        attach::native(&self.paths)
     }
 
     /// What reads flows and counters, for other threads too.
