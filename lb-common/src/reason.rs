@@ -66,6 +66,8 @@ counted! {
         NoReturnRoute = "no_return_route",
         /// An ICMP error about a flow that is not known.
         IcmpOrphan = "icmp_without_flow",
+        /// To a NAT address while flows were being carried over, and not copied yet or of none: sent again by its sender.
+        CarryingOver = "carrying_over",
         /// The kernel refused to resize or rewrite the packet.
         Rewrite = "rewrite_failed",
         /// A map value that must be there was not: a fault in lb.

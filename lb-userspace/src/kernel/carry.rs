@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering::Acquire};
 use aya::maps::PerCpuValues;
 use lb_common::{
     BackendStats, Flow, KernelConfig,
+    config::flags::CARRYING,
     flow::{flags, signature},
     maps,
 };
@@ -80,10 +81,11 @@ impl Old {
         }
     }
 
-    /// Writes settings, backends, rings and VIPs under the ids they had.
+    /// Writes settings, backends, rings and VIPs under the ids they had, and that flows follow.
     pub(super) fn copy_settings(&self, sink: &mut KernelMaps) -> Result<()> {
         let mut view = self.view.clone();
         sink.keep_tables(&mut view.config);
+        view.config.flags |= CARRYING;
         Plan::between(&KernelView::default(), &view)
             .apply(sink)
             .map_err(|e| E::Internal(format!("carrying over: {e:#}")))

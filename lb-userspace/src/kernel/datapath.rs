@@ -3,20 +3,23 @@
 use std::{collections::BTreeSet, sync::Arc};
 
 use aya::Ebpf;
-use lb_common::KernelConfig;
+use lb_common::{KernelConfig, config::flags::CARRYING};
 
 use super::{
     AttachStatus, Attachment, KernelLog, KernelMaps, Paths, Reader, attach,
     carry::Old,
     detach::{layout_folders, remove_tree},
-    error::Result,
+    error::{KernelError, Result},
     layout::{Layout, PIN},
     load::{self, Copy},
     object::OBJECT,
     paths::LayoutPaths,
     preflight, view,
 };
-use crate::{model, plan::KernelView};
+use crate::{
+    model,
+    plan::{KernelView, MapSink, Op},
+};
 
 /// Where the tables come from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -181,8 +184,17 @@ impl Datapath {
         attach::swap(paths, &mut made.ebpf).inspect_err(|_| old.swap_back(paths))?;
         made.layout.pin(&made.pins.map(PIN))?;
         let flows = old.finish(&made.reader)?;
+        made.end_carrying()?;
         made.origin = Origin::CarriedOver { flows };
         Ok(made)
+    }
+
+    /// From here on a packet of no flow is the host's.
+    fn end_carrying(&mut self) -> Result<()> {
+        let config = self.base_config()?;
+        let config = KernelConfig { flags: config.flags & !CARRYING, ..config };
+        let written = self.maps.apply(&Op::Config(config));
+        written.map_err(|e| KernelError::Internal(format!("carrying over: {e:#}")))
     }
 
     /// Loads over what is pinned under `pins`; tables made now get their identity from `made`
