@@ -6,4 +6,5 @@ mod backends;
 mod config;
 mod drain;
 mod kit;
+mod lifetime;
 mod shapes;
