@@ -146,7 +146,11 @@ extern "C" fn lb_search() -> u64 {
     };
     let r = &scratch.request;
     let (mut closed, mut half) = (0u64, 0u64);
+    let count = range(config);
     for attempt in 0..PROBES {
+        if attempt >= count {
+            break; // each port of a small range once: behind its end they are not ours
+        }
         let port = candidate(config, r, attempt);
         if !allowed(port) {
             continue;
@@ -190,12 +194,19 @@ fn wrest(holder: u64, event: Event) -> u64 {
     u64::MAX
 }
 
+/// How many ports the range has.
+#[inline(always)]
+fn range(config: &KernelConfig) -> u32 {
+    let first = u32::from(config.nat_port_first);
+    u32::from(config.nat_port_last).wrapping_sub(first).wrapping_add(1)
+}
+
 /// The port of an attempt: from a random start, port by port where the range
 /// is small, else at random.
 #[inline(always)]
 fn candidate(config: &KernelConfig, r: &Request, attempt: u32) -> u32 {
     let first = u32::from(config.nat_port_first);
-    let count = u32::from(config.nat_port_last).wrapping_sub(first).wrapping_add(1);
+    let count = range(config);
     let mut offset = hash::index(u64::from(r.seed) << 32, count);
     if count > SMALL_RANGE {
         let mixed = u64::from(r.seed.wrapping_add(attempt)).wrapping_mul(0x9e37_79b9_7f4a_7c15);
