@@ -86,7 +86,7 @@ counted! {
         EstablishedFull = "established_full",
         /// A half-open flow gave its place to a newer one.
         HalfOpenEvicted = "half_open_evicted",
-        /// A flow whose time was up gave its place to another.
+        /// A flow that was closed, or whose time was up, gave its place to another.
         ExpiredReused = "expired_reused",
         /// A closed flow gave up its NAT port.
         ClosedPortReused = "closed_port_reused",
