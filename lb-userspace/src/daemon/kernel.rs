@@ -132,9 +132,10 @@ impl KernelSide {
         &self.attached
     }
 
-    /// Where the native program is, and where the kernel refused XDP: for [`Wanted`].
+    /// Where the native program is, where the kernel refused XDP, and the sources of NAT: for [`Wanted`].
     pub(super) fn tell(&self, wanted: &mut Wanted) {
         wanted.native.clone_from(&self.native);
+        wanted.nats = self.view.nats.values().map(to_ip).collect();
         for status in self.attached.iter() {
             let asked_xdp = status.wanted.mode != AttachMode::Tc;
             if let (true, None, Some(why)) = (asked_xdp, status.xdp, &status.error) {
