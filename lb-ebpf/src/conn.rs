@@ -273,17 +273,41 @@ extern "C" fn lb_release(index: u32, sig: u32) -> u32 {
     let (Some(at), Some(f)) = (signature_of(index), get(index)) else {
         return 0;
     };
-    let (backend, reply, counted) = (f.backend, f.reply_slot, f.state & flags::COUNTED != 0);
+    let reply = f.reply_slot;
     // SAFETY: a live map value, aligned.
     if unsafe { cas32(at, sig, SIG_FREE) } != sig {
         return 0;
     }
     clear_reply(reply, index);
-    if counted && let Some(active) = ACTIVE.get_ptr_mut(backend) {
-        // SAFETY: a live map value, aligned.
-        unsafe { add64(active, u64::MAX) };
-    }
+    uncount(f);
     1
+}
+
+/// Takes a flow that is over out of its backend's count, once.
+#[inline(always)]
+pub(crate) fn uncount(f: &mut Flow) {
+    count(f, 1, 0, u64::MAX);
+}
+
+/// A flow that was taken for over goes on.
+#[inline(always)]
+pub(crate) fn recount(f: &mut Flow) {
+    count(f, 0, 1, 1);
+}
+
+/// Changes `Flow::counted`; whoever does also changes the count.
+#[inline(always)]
+fn count(f: &mut Flow, from: u32, to: u32, by: u64) {
+    let (backend, nat) = (f.backend, u32::from(f.nat));
+    let word = (&raw mut f.nat).cast::<u32>();
+    let old = nat | from << 16;
+    // SAFETY: `nat` and `counted` are one aligned word of a live map value.
+    if unsafe { cas32(word, old, nat | to << 16) } == old
+        && let Some(active) = ACTIVE.get_ptr_mut(backend)
+    {
+        // SAFETY: a live map value, aligned.
+        unsafe { add64(active, by) };
+    }
 }
 
 /// Clears a reply slot if it still names the flow.

@@ -198,6 +198,7 @@ fn reset(found: u32) -> Exit {
         && let Some(f) = conn::get(found - 1)
     {
         conn::set_state(f, TcpState::Reset);
+        conn::uncount(f);
     }
     Exit::Answer(DropReason::BackendReset, Answer::Reset)
 }
