@@ -9,6 +9,8 @@ pub const NAT_ADDRESSES: u32 = 1024;
 pub mod flags {
     /// Replies follow the routing table (`datapath.returnPath: route`).
     pub const RETURN_ROUTE: u32 = 1;
+    /// Flows of other tables are still being copied into these.
+    pub const CARRYING: u32 = 2;
 }
 
 /// Settings of the data path; one value, replaced whole.

@@ -125,8 +125,6 @@ pub mod flags {
     pub const UDP: u32 = 0x1000;
     /// `Flow::tcp_ts` holds a timestamp.
     pub const HAS_TS: u32 = 0x2000;
-    /// Counted in `ACTIVE` of its backend.
-    pub const COUNTED: u32 = 0x4000;
 }
 
 /// One flow, one cache line.
@@ -155,8 +153,9 @@ pub struct Flow {
     pub vlan: u16,
     /// NAT address index.
     pub nat: u16,
-    /// Zero.
-    pub pad: u16,
+    /// 1 while it is counted in `ACTIVE` of its backend: until it is closed or forgotten. Changed
+    /// by compare-and-swap, together with `nat`, so that it is taken out of the count once.
+    pub counted: u16,
     /// A [`TcpState`] and [`flags`].
     pub state: u32,
     /// Half-open: the acknowledgement that completes the handshake. Closing:
@@ -174,6 +173,7 @@ pub const VLAN_AD: u16 = 0x2000;
 const _: () = {
     assert!(size_of::<Flow>() == 64);
     assert!(core::mem::offset_of!(Flow, ifindex) == 36);
+    assert!(core::mem::offset_of!(Flow, nat) == 48);
     assert!(core::mem::offset_of!(Flow, state) == 52);
     assert!(size_of::<FragKey>() == 40);
     assert!(size_of::<FragValue>() == 16);

@@ -66,6 +66,8 @@ counted! {
         NoReturnRoute = "no_return_route",
         /// An ICMP error about a flow that is not known.
         IcmpOrphan = "icmp_without_flow",
+        /// To a NAT address while flows were being carried over, and not copied yet or of none: sent again by its sender.
+        CarryingOver = "carrying_over",
         /// The kernel refused to resize or rewrite the packet.
         Rewrite = "rewrite_failed",
         /// A map value that must be there was not: a fault in lb.
@@ -84,7 +86,7 @@ counted! {
         EstablishedFull = "established_full",
         /// A half-open flow gave its place to a newer one.
         HalfOpenEvicted = "half_open_evicted",
-        /// A flow whose time was up gave its place to another.
+        /// A flow that was closed, or whose time was up, gave its place to another.
         ExpiredReused = "expired_reused",
         /// A closed flow gave up its NAT port.
         ClosedPortReused = "closed_port_reused",

@@ -152,10 +152,9 @@ fn write<F: Frame>(
     // SAFETY: the packet was checked just above; see `way`.
     unsafe { path::way(f).write((*eth).source() | u64::from(p.vlan) << 48) };
     f.nat = target.nat as u16;
-    f.pad = 0;
-    f.state = flags::COUNTED
-        | if p.is_tcp() { 0 } else { flags::UDP }
-        | if picked_up { flags::PICKED_UP } else { 0 };
+    f.counted = 1;
+    f.state =
+        if p.is_tcp() { 0 } else { flags::UDP } | if picked_up { flags::PICKED_UP } else { 0 };
     f.tcp_seq = 0;
     f.tcp_ts = 0;
     if let Some(active) = ACTIVE.get_ptr_mut(target.backend) {

@@ -194,7 +194,8 @@ extern "C" fn lb_meet(index: u32, sig: u32, t: *const Tuple, vip: u32) -> u64 {
     claimed::BUSY
 }
 
-/// Takes a slot among the half-open: a free one, else that of another half-open flow.
+/// Takes a slot among the half-open: a free one, else that of the longest idle of a few, so
+/// that under a flood a handshake has the time to complete.
 #[inline(always)]
 pub(crate) fn claim_half(p: &Packet, vip: u32, hash: u64) -> Result<u64, Exit> {
     let config = config()?;
@@ -212,22 +213,30 @@ pub(crate) fn claim_half(p: &Packet, vip: u32, hash: u64) -> Result<u64, Exit> {
     }
 }
 
-/// Evicts one flow of a full bucket, the first that may go from `start` on; 1 when done.
-/// Established flows that found no room among their like stay.
+/// Evicts one flow of a full bucket: the longest idle of every fourth from `start` on, or where
+/// none of them may go the first other one that may; 1 when done. Established flows that found
+/// no room among their like stay.
 #[unsafe(no_mangle)]
 #[inline(never)]
 extern "C" fn lb_make_room(bucket: u32, start: u32) -> u32 {
     let now = now();
+    let (mut oldest, mut longest) = (u32::MAX, -1);
     for step in 0..WAYS as u32 {
-        let index = bucket * WAYS as u32 + start.wrapping_add(step) % WAYS as u32;
+        if step >= WAYS as u32 / 4 && oldest != u32::MAX {
+            break;
+        }
+        let way = start.wrapping_add(step * 4 + step / 4) % WAYS as u32;
+        let index = bucket * WAYS as u32 + way;
         if let Some(f) = get(index)
             && (!is_kept(f) || expired(f, now))
-            && evict(index)
         {
-            return 1;
+            let idle = now.wrapping_sub(f.last_seen) as i32;
+            if idle > longest {
+                (oldest, longest) = (index, idle);
+            }
         }
     }
-    0
+    u32::from(oldest != u32::MAX && evict(oldest))
 }
 
 /// Whether both sides take the connection for open.
@@ -264,17 +273,41 @@ extern "C" fn lb_release(index: u32, sig: u32) -> u32 {
     let (Some(at), Some(f)) = (signature_of(index), get(index)) else {
         return 0;
     };
-    let (backend, reply, counted) = (f.backend, f.reply_slot, f.state & flags::COUNTED != 0);
+    let reply = f.reply_slot;
     // SAFETY: a live map value, aligned.
     if unsafe { cas32(at, sig, SIG_FREE) } != sig {
         return 0;
     }
     clear_reply(reply, index);
-    if counted && let Some(active) = ACTIVE.get_ptr_mut(backend) {
-        // SAFETY: a live map value, aligned.
-        unsafe { add64(active, u64::MAX) };
-    }
+    uncount(f);
     1
+}
+
+/// Takes a flow that is over out of its backend's count, once.
+#[inline(always)]
+pub(crate) fn uncount(f: &mut Flow) {
+    count(f, 1, 0, u64::MAX);
+}
+
+/// A flow that was taken for over goes on.
+#[inline(always)]
+pub(crate) fn recount(f: &mut Flow) {
+    count(f, 0, 1, 1);
+}
+
+/// Changes `Flow::counted`; whoever does also changes the count.
+#[inline(always)]
+fn count(f: &mut Flow, from: u32, to: u32, by: u64) {
+    let (backend, nat) = (f.backend, u32::from(f.nat));
+    let word = (&raw mut f.nat).cast::<u32>();
+    let old = nat | from << 16;
+    // SAFETY: `nat` and `counted` are one aligned word of a live map value.
+    if unsafe { cas32(word, old, nat | to << 16) } == old
+        && let Some(active) = ACTIVE.get_ptr_mut(backend)
+    {
+        // SAFETY: a live map value, aligned.
+        unsafe { add64(active, by) };
+    }
 }
 
 /// Clears a reply slot if it still names the flow.
@@ -382,21 +415,26 @@ fn copy(from: &Flow, to: &mut Flow) {
     }
 }
 
-/// Frees the first flow of a full bucket whose time is up.
+/// Frees the first flow of a full bucket whose time is up, else the one that has been closed
+/// for longest: connections in turn must not drive out those that last.
 #[unsafe(no_mangle)]
 #[inline(never)]
 extern "C" fn lb_reclaim(bucket: u32) -> u32 {
     let now = now();
+    let (mut closed, mut longest) = (u32::MAX, -1);
     for way in 0..WAYS as u32 {
         let index = bucket * WAYS as u32 + way;
-        if let Some(f) = get(index)
-            && expired(f, now)
-            && evict(index)
-        {
-            return 1;
+        if let Some(f) = get(index) {
+            if expired(f, now) && evict(index) {
+                return 1;
+            }
+            let idle = now.wrapping_sub(f.last_seen) as i32;
+            if f.state & flags::STATE >= TcpState::Closed as u32 && idle > longest {
+                (closed, longest) = (index, idle);
+            }
         }
     }
-    0
+    u32::from(closed != u32::MAX && evict(closed))
 }
 
 /// Whether a flow has been idle for longer than its state may.

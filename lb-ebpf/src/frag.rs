@@ -12,6 +12,7 @@ use crate::{
     forward::nat,
     frame::Frame,
     maps::{BACKENDS, FRAGS, NATS, config, dry_run},
+    packet,
     parse::{self, FRAG_FIRST, Packet},
     path, scratch, stats, vip,
 };
@@ -55,9 +56,12 @@ pub(crate) fn passed(p: &Packet) -> Exit {
 }
 
 /// A later fragment: as its first. Without one it is dropped where the address
-/// is a VIP, and left to the host elsewhere.
+/// is a VIP, and left to the host elsewhere. Of ICMP it is the host's: no error is that long.
 #[inline(never)]
 pub(crate) fn follow<F: Frame>(frame: F, p: &Packet) -> Result<i32, Exit> {
+    if p.proto == packet::ICMP || p.proto == packet::ICMPV6 {
+        return Err(Exit::Pass);
+    }
     // SAFETY: copied out at once.
     let Some(seen) = (unsafe { FRAGS.get(key(p)) }).copied() else {
         if parse::is_vip_addr(&p.dst) {

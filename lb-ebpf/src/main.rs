@@ -16,6 +16,7 @@ mod conn;
 mod forward;
 mod frag;
 mod frame;
+mod host;
 mod icmp;
 mod iface;
 mod maps;

@@ -13,7 +13,7 @@ use crate::{
     forward::{Rewrite, nat},
     frag,
     frame::Frame,
-    icmp, iface,
+    host, icmp, iface,
     maps::{BACKENDS, NATS, config, dry_run},
     packet::{self, Eth, Tcp, tcp as tcp_flags},
     parse::{self, FRAG_LATER, Packet, Tuple},
@@ -34,8 +34,24 @@ pub(crate) fn run<F: Frame>(frame: F, p: &mut Packet) -> Result<i32, Exit> {
         return to_backend(frame, p, id);
     }
     match reply::find(&p.tuple) {
-        NONE => Err(frag::passed(p)),
+        NONE => Err(unknown(frame, p)),
         found => to_client(frame, p, found - 1),
+    }
+}
+
+/// A packet of no flow is the host's. While flows are being carried over it may be of one that
+/// is not copied yet: the host, which has no socket for it, would end that flow with an RST.
+#[inline(always)]
+fn unknown<F: Frame>(frame: F, p: &Packet) -> Exit {
+    match config() {
+        Ok(config)
+            if config.flags & config_flags::CARRYING != 0
+                && host::is_nat(&p.tuple)
+                && !host::takes(frame, p) =>
+        {
+            Exit::Drop(DropReason::CarryingOver)
+        }
+        _ => frag::passed(p),
     }
 }
 
@@ -182,6 +198,7 @@ fn reset(found: u32) -> Exit {
         && let Some(f) = conn::get(found - 1)
     {
         conn::set_state(f, TcpState::Reset);
+        conn::uncount(f);
     }
     Exit::Answer(DropReason::BackendReset, Answer::Reset)
 }

@@ -1,6 +1,5 @@
 //! The way back: NAT ports are chosen and found again here.
 
-use aya_ebpf::helpers::generated as bpf;
 use lb_common::{
     BackendEntry, DropReason, Event, Flow, KernelConfig, TcpState, addr,
     flow::{self, REPLY_WAYS, ReplyBucket, SIG_READY, SIG_STATE, flags},
@@ -12,6 +11,7 @@ use crate::{
     atomic::cas64,
     conn::{self, NONE},
     frame::Frame,
+    host,
     maps::{BACKENDS, CONFIG, NATS, REPLIES, dry_run},
     packet::{self, Tcp},
     parse::{Packet, Tuple},
@@ -22,8 +22,6 @@ use crate::{
 const PROBES: u32 = 32;
 /// Ranges up to this size are tried port by port.
 const SMALL_RANGE: u32 = 32;
-/// `TCP_LISTEN` of `tcp_states.h`.
-const TCP_LISTEN: u32 = 10;
 
 /// The flow of a backend's packet; its index plus one, or [`NONE`].
 #[inline(always)]
@@ -130,7 +128,7 @@ mod taken {
 #[inline(always)]
 pub(crate) fn acquire<F: Frame>(frame: F, r: &Request) -> u64 {
     let port = r.client_port;
-    if allowed(port) && !host_holds(frame, r, port) {
+    if allowed(port) && !host::holds(frame, r, port) {
         let got = lb_take(port);
         if got & taken::MASK == taken::OURS {
             return (got & 0xffff_ffff) << 16 | u64::from(port);
@@ -148,7 +146,11 @@ extern "C" fn lb_search() -> u64 {
     };
     let r = &scratch.request;
     let (mut closed, mut half) = (0u64, 0u64);
+    let count = range(config);
     for attempt in 0..PROBES {
+        if attempt >= count {
+            break; // each port of a small range once: behind its end they are not ours
+        }
         let port = candidate(config, r, attempt);
         if !allowed(port) {
             continue;
@@ -192,12 +194,19 @@ fn wrest(holder: u64, event: Event) -> u64 {
     u64::MAX
 }
 
+/// How many ports the range has.
+#[inline(always)]
+fn range(config: &KernelConfig) -> u32 {
+    let first = u32::from(config.nat_port_first);
+    u32::from(config.nat_port_last).wrapping_sub(first).wrapping_add(1)
+}
+
 /// The port of an attempt: from a random start, port by port where the range
 /// is small, else at random.
 #[inline(always)]
 fn candidate(config: &KernelConfig, r: &Request, attempt: u32) -> u32 {
     let first = u32::from(config.nat_port_first);
-    let count = u32::from(config.nat_port_last).wrapping_sub(first).wrapping_add(1);
+    let count = range(config);
     let mut offset = hash::index(u64::from(r.seed) << 32, count);
     if count > SMALL_RANGE {
         let mixed = u64::from(r.seed.wrapping_add(attempt)).wrapping_mul(0x9e37_79b9_7f4a_7c15);
@@ -222,58 +231,6 @@ fn allowed(port: u32) -> bool {
     };
     let host = u16::from_be(port as u16);
     host != 0 && (host < config.own_port_first || host > config.own_port_last)
-}
-
-/// Whether a socket of the host holds the tuple: asked where sockets choose
-/// their ports by themselves.
-#[inline(always)]
-fn host_holds<F: Frame>(frame: F, r: &Request, port: u32) -> bool {
-    let Some(config) = CONFIG.get(0) else {
-        return true;
-    };
-    let host = u16::from_be(port as u16);
-    if host < config.host_port_first || host > config.host_port_last {
-        return false;
-    }
-    let (Some(b), Some(nat)) = (BACKENDS.get(r.backend), NATS.get(r.nat)) else {
-        return true;
-    };
-    let Some(scratch) = scratch::get() else {
-        return true;
-    };
-    // struct bpf_sock_tuple: IPv4 src dst ports, or IPv6 src dst ports
-    let tuple = &mut scratch.sock;
-    let ports = u32::from(b.port) | port << 16;
-    let size = if addr::is_v4(nat) {
-        [tuple[0], tuple[1], tuple[2]] = [b.addr[3], nat[3], ports];
-        12
-    } else {
-        [tuple[0], tuple[1], tuple[2], tuple[3]] = b.addr;
-        [tuple[4], tuple[5], tuple[6], tuple[7]] = *nat;
-        tuple[8] = ports;
-        36
-    };
-    socket(frame, tuple, size, r.proto)
-}
-
-/// Whether a connected TCP socket, or any UDP one, has the tuple.
-#[inline(always)]
-fn socket<F: Frame>(frame: F, tuple: &[u32; 9], size: u32, proto: u32) -> bool {
-    let tuple = tuple.as_ptr().cast_mut().cast();
-    // SAFETY: the tuple has `size` bytes; whatever is found is released. -1 is this network namespace.
-    unsafe {
-        let sock = if proto == packet::TCP {
-            bpf::bpf_skc_lookup_tcp(frame.ctx(), tuple, size, u64::MAX, 0)
-        } else {
-            bpf::bpf_sk_lookup_udp(frame.ctx(), tuple, size, u64::MAX, 0)
-        };
-        if sock.is_null() {
-            return false;
-        }
-        let held = proto != packet::TCP || (*sock).state != TCP_LISTEN;
-        bpf::bpf_sk_release(sock.cast());
-        held
-    }
 }
 
 /// Tries to enter the request's tuple with this port into the reply table.

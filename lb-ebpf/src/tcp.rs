@@ -4,7 +4,7 @@
 use lb_common::{Flow, TcpState, flow::flags};
 
 use crate::{
-    conn::set_state,
+    conn::{self, set_state},
     frame::Frame,
     packet::{self, Tcp, tcp},
     parse::Packet,
@@ -20,7 +20,7 @@ pub(crate) fn from_client<F: Frame>(frame: F, p: &Packet, f: &mut Flow) -> bool 
         return false;
     }
     if bits & tcp::RST != 0 {
-        set_state(f, TcpState::Closed);
+        close(f);
         return false;
     }
     if state == TcpState::SynReceived as u32 && bits & tcp::SYN == 0 && acknowledges(frame, p, f) {
@@ -53,7 +53,7 @@ pub(crate) fn from_backend<F: Frame>(frame: F, p: &Packet, f: &mut Flow) -> bool
         if state < TcpState::Established as u32 {
             stats::refused(f.backend);
         }
-        set_state(f, TcpState::Closed);
+        close(f);
         return false;
     }
     if state < TcpState::Established as u32 {
@@ -87,9 +87,23 @@ fn settle(f: &mut Flow) {
         both if both == flags::FIN_CLIENT | flags::FIN_BACKEND => TcpState::Closed,
         _ => TcpState::Closing,
     };
-    if f.state & flags::STATE != state as u32 {
-        set_state(f, state);
+    let was = f.state & flags::STATE;
+    if was == state as u32 {
+        return;
     }
+    set_state(f, state);
+    if state as u32 == TcpState::Closed as u32 {
+        conn::uncount(f);
+    } else if was == TcpState::Closed as u32 {
+        conn::recount(f);
+    }
+}
+
+/// A RST ends the flow: its backend has one active flow less.
+#[inline(always)]
+fn close(f: &mut Flow) {
+    set_state(f, TcpState::Closed);
+    conn::uncount(f);
 }
 
 /// Whether the packet completes the handshake: a blind ACK, from a client that

@@ -32,6 +32,8 @@ pub(super) struct KernelSide {
     /// What the maps hold.
     view: KernelView,
     attached: Vec<AttachStatus>,
+    /// Interfaces that stand at native XDP: those of an earlier run, too.
+    native: BTreeSet<u32>,
     origin: String,
     /// Loaded at the first question.
     explainer: Option<Explainer>,
@@ -72,8 +74,17 @@ impl KernelSide {
                 format!("carried over from another version: {flows} flows")
             }
         };
-        let made_from = settings.clone();
-        Ok(Self { datapath, made_from, facts, view, attached: Vec::new(), origin, explainer: None })
+        let native = datapath.native()?;
+        Ok(Self {
+            datapath,
+            made_from: settings.clone(),
+            facts,
+            view,
+            attached: Vec::new(),
+            native,
+            origin,
+            explainer: None,
+        })
     }
 
     /// Whether `settings` ask for other tables or programs than are loaded.
@@ -110,6 +121,8 @@ impl KernelSide {
         let asked = self.attached.iter().map(|status| &status.wanted);
         if !asked.eq(&wanted) || self.attached.iter().any(|status| status.error.is_some()) {
             self.attached = self.datapath.attach(&wanted)?;
+            let native = |s: &&AttachStatus| s.xdp == Some(AttachMode::Native);
+            self.native = self.attached.iter().filter(native).map(|s| s.wanted.ifindex).collect();
         }
         Ok(())
     }
@@ -119,10 +132,10 @@ impl KernelSide {
         &self.attached
     }
 
-    /// Where the native program is, and where the kernel refused XDP: for [`Wanted`].
+    /// Where the native program is, where the kernel refused XDP, and the sources of NAT: for [`Wanted`].
     pub(super) fn tell(&self, wanted: &mut Wanted) {
-        let native = |s: &&AttachStatus| s.xdp == Some(AttachMode::Native);
-        wanted.native = self.attached.iter().filter(native).map(|s| s.wanted.ifindex).collect();
+        wanted.native.clone_from(&self.native);
+        wanted.nats = self.view.nats.values().map(to_ip).collect();
         for status in self.attached.iter() {
             let asked_xdp = status.wanted.mode != AttachMode::Tc;
             if let (true, None, Some(why)) = (asked_xdp, status.xdp, &status.error) {

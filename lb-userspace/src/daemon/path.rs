@@ -71,7 +71,10 @@ impl KernelPath {
         snapshot: &Snapshot,
         passes: mpsc::Sender<Pass>,
     ) -> Result<Self, NetError> {
-        let net = NetWatcher::start(kernel::wanted(snapshot)).await?;
+        let mut wanted = kernel::wanted(snapshot);
+        // Of an earlier run: without it the first plan would take its backends off XDP.
+        side.tell(&mut wanted);
+        let net = NetWatcher::start(wanted).await?;
         let mut states = net.states();
         let patience = Instant::now() + FIRST_NEXT_HOPS;
         while is_asking(&states.borrow_and_update()) {

@@ -1,7 +1,7 @@
 //! Programs on interfaces, by pinned links that outlive the daemon.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     fs, io,
     os::fd::AsFd,
     path::{Path, PathBuf},
@@ -130,6 +130,12 @@ pub(super) fn pinned(paths: &Paths) -> Result<Vec<LinkName>> {
     }
     links.sort();
     Ok(links)
+}
+
+/// Interfaces with a pinned link at native XDP.
+pub(super) fn native(paths: &Paths) -> Result<BTreeSet<u32>> {
+    let links = pinned(paths)?.into_iter();
+    Ok(links.filter(|link| link.hook == Hook::Native).map(|link| link.ifindex).collect())
 }
 
 /// Puts this object's programs in place of those that the pinned links run, without a

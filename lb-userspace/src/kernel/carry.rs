@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering::Acquire};
 use aya::maps::PerCpuValues;
 use lb_common::{
     BackendStats, Flow, KernelConfig,
+    config::flags::CARRYING,
     flow::{flags, signature},
     maps,
 };
@@ -80,10 +81,11 @@ impl Old {
         }
     }
 
-    /// Writes settings, backends, rings and VIPs under the ids they had.
+    /// Writes settings, backends, rings and VIPs under the ids they had, and that flows follow.
     pub(super) fn copy_settings(&self, sink: &mut KernelMaps) -> Result<()> {
         let mut view = self.view.clone();
         sink.keep_tables(&mut view.config);
+        view.config.flags |= CARRYING;
         Plan::between(&KernelView::default(), &view)
             .apply(sink)
             .map_err(|e| E::Internal(format!("carrying over: {e:#}")))
@@ -215,7 +217,7 @@ fn copy_flow(to: &Reader, names: &mut Names<'_>, flow: Flow, live: bool) -> Copi
         }
         let sig = signature(ends.forward_hash(&key, &flow));
         if let Some(gone) = to.table.remove(slot, sig, |_| true)
-            && gone.state & flags::COUNTED != 0
+            && gone.counted != 0
         {
             to.count_off(gone.backend);
         }
@@ -223,7 +225,7 @@ fn copy_flow(to: &Reader, names: &mut Names<'_>, flow: Flow, live: bool) -> Copi
     if to.table.insert(&key, flow, &ends).is_none() {
         return Copied::NoRoom;
     }
-    if flow.state & flags::COUNTED != 0 {
+    if flow.counted != 0 {
         to.count_on(flow.backend);
     }
     Copied::Yes
@@ -256,7 +258,7 @@ fn changed(there: &Flow, flow: &Flow, live: bool) -> bool {
 
 fn refresh(to: &Reader, slot: u32, there: &Flow, flow: Flow) {
     let later = Flow { reply_slot: there.reply_slot, ..flow };
-    match (there.state & flags::COUNTED != 0, later.state & flags::COUNTED != 0) {
+    match (there.counted != 0, later.counted != 0) {
         (false, true) => to.count_on(later.backend),
         (true, false) => to.count_off(later.backend),
         _ => {}

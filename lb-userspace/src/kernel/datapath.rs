@@ -1,22 +1,25 @@
 //! The kernel path of one instance: loaded, adopted or carried over.
 
-use std::sync::Arc;
+use std::{collections::BTreeSet, sync::Arc};
 
 use aya::Ebpf;
-use lb_common::KernelConfig;
+use lb_common::{KernelConfig, config::flags::CARRYING};
 
 use super::{
     AttachStatus, Attachment, KernelLog, KernelMaps, Paths, Reader, attach,
     carry::Old,
     detach::{layout_folders, remove_tree},
-    error::Result,
+    error::{KernelError, Result},
     layout::{Layout, PIN},
     load::{self, Copy},
     object::OBJECT,
     paths::LayoutPaths,
     preflight, view,
 };
-use crate::{model, plan::KernelView};
+use crate::{
+    model,
+    plan::{KernelView, MapSink, Op},
+};
 
 /// Where the tables come from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -131,6 +134,14 @@ impl Datapath {
         attach::attach(&self.paths, &mut self.ebpf, wanted)
     }
 
+    /// Interfaces on which a program stands at native XDP now, by index.
+    ///
+    /// # Errors
+    /// The pins can't be read.
+    pub fn native(&self) -> Result<BTreeSet<u32>> {
+        attach::native(&self.paths)
+    }
+
     /// What reads flows and counters, for other threads too.
     pub fn reader(&self) -> Arc<Reader> {
         Arc::clone(&self.reader)
@@ -173,8 +184,17 @@ impl Datapath {
         attach::swap(paths, &mut made.ebpf).inspect_err(|_| old.swap_back(paths))?;
         made.layout.pin(&made.pins.map(PIN))?;
         let flows = old.finish(&made.reader)?;
+        made.end_carrying()?;
         made.origin = Origin::CarriedOver { flows };
         Ok(made)
+    }
+
+    /// From here on a packet of no flow is the host's.
+    fn end_carrying(&mut self) -> Result<()> {
+        let config = self.base_config()?;
+        let config = KernelConfig { flags: config.flags & !CARRYING, ..config };
+        let written = self.maps.apply(&Op::Config(config));
+        written.map_err(|e| KernelError::Internal(format!("carrying over: {e:#}")))
     }
 
     /// Loads over what is pinned under `pins`; tables made now get their identity from `made`

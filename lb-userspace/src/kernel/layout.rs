@@ -287,7 +287,7 @@ pub(super) fn types() -> BTreeMap<String, TypeShape> {
         RingValue { members, slots }
         Flow {
             client, client_port, nat_port, vip, backend, reply_slot, last_seen, ifindex,
-            client_mac, vlan, nat, state, tcp_seq, tcp_ts,
+            client_mac, vlan, nat, counted, state, tcp_seq, tcp_ts,
         }
     }
 }

@@ -136,7 +136,7 @@ fn expire(reader: &Reader, slot: u32, sig: u32, config: &KernelConfig, now: u32)
 
 fn take_out(reader: &Reader, slot: u32, sig: u32, still: impl FnOnce(&Flow) -> bool) -> bool {
     let Some(flow) = reader.table.remove(slot, sig, still) else { return false };
-    if flow.state & flags::COUNTED != 0 {
+    if flow.counted != 0 {
         reader.count_off(flow.backend);
     }
     true
@@ -205,6 +205,6 @@ mod tests {
         an_unanswered_udp_flow_times_out_as_half_open: flags::UDP => 10,
         an_answered_udp_flow_has_its_own_time: flags::UDP | TcpState::Established as u32 => 100,
         flags_beside_the_state_do_not_matter:
-            flags::COUNTED | flags::FIN_CLIENT | TcpState::Closing as u32 => 200,
+            flags::PICKED_UP | flags::FIN_CLIENT | TcpState::Closing as u32 => 200,
     }
 }

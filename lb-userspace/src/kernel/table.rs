@@ -185,9 +185,16 @@ impl FlowTable {
             word.store(sig, Release);
             return None;
         }
+        let flow = Flow { counted: self.take_count(slot), ..flow };
         self.forget_reply(&flow, slot);
         word.store(SIG_FREE, Release);
         Some(flow)
+    }
+
+    /// Clears `Flow::counted`, which the programs clear too when a flow closes; what it was.
+    fn take_count(&self, slot: u32) -> u16 {
+        let word = &self.flows[slot as usize][std::mem::offset_of!(Flow, nat) / 4];
+        (word.fetch_and(0xffff, AcqRel) >> 16) as u16
     }
 
     /// Frees a slot whose owner died while writing it.

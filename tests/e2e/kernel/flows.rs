@@ -241,6 +241,9 @@ fn an_idle_client_of_a_dead_backend_is_reset() -> Result<()> {
     let mut setup = Setup::new(1)?;
     let mut echo = setup.connect()?;
     echo.ping(b"before")?;
+    // The client's last acknowledgement is delayed by up to 40 ms (RFC 9293 §3.8.6.3): answered
+    // with RST, it would tell the client before the poke does.
+    sleep(Duration::from_millis(200));
     setup.lab.backends[0].cut()?;
     let entry = setup.view.backends[&0];
     let dead = flags::DOWN | flags::RESET;

@@ -12,7 +12,7 @@ use lb_userspace::{
 use tokio::sync::watch;
 
 /// Runs `work` inside a namespace, in a runtime of one thread there.
-pub(super) fn inside<T: Send>(
+pub(crate) fn inside<T: Send>(
     ns: &Namespace,
     work: impl AsyncFnOnce() -> Result<T> + Send,
 ) -> Result<T> {

@@ -1,8 +1,8 @@
 //! What the daemon sees of the host's network, and what it puts there.
 
 mod interfaces;
-mod kit;
+pub(crate) mod kit;
 mod neighbours;
 mod routes;
-mod sniff;
+pub(crate) mod sniff;
 mod vips;

@@ -12,13 +12,13 @@ use nix::libc;
 use socket2::{Domain, Protocol, Socket, Type};
 
 /// Listens on all interfaces for those who say they hold an address.
-pub(super) struct Sniffer {
+pub(crate) struct Sniffer {
     socket: Socket,
     address: IpAddr,
 }
 
 impl Sniffer {
-    pub(super) fn start(ns: &Namespace, address: IpAddr) -> Result<Self> {
+    pub(crate) fn start(ns: &Namespace, address: IpAddr) -> Result<Self> {
         let all = i32::from((libc::ETH_P_ALL as u16).to_be());
         let socket =
             ns.run(|| Socket::new(Domain::PACKET, Type::RAW, Some(Protocol::from(all))))?;
@@ -27,7 +27,7 @@ impl Sniffer {
     }
 
     /// The MAC of the next announcement.
-    pub(super) async fn next(&self) -> Result<[u8; 6]> {
+    pub(crate) async fn next(&self) -> Result<[u8; 6]> {
         let end = Instant::now() + Duration::from_secs(10);
         while Instant::now() < end {
             let mut frame = [0; 2048];

@@ -3,14 +3,14 @@
 use lb_common::{
     DropReason, Event, TcpState,
     backend::{IFACE_SLOTS, flags},
-    config::flags::RETURN_ROUTE,
+    config::flags::{CARRYING, RETURN_ROUTE},
     vip,
 };
 
 use super::{
     kit::{
-        Action, BACKEND_IF, BACKEND_SIDE_MAC, CLIENT_IF, CLIENT_MAC, Way, World, acknowledged,
-        both, same_bytes, syn_ack, tc, xdp,
+        Action, BACKEND_IF, BACKEND_SIDE_MAC, CLIENT_IF, CLIENT_MAC, Seen, Way, World,
+        acknowledged, both, same_bytes, syn_ack, tc, xdp,
     },
     wire::{AD, L4, Mac, Packet, Q, Udp, flag},
 };
@@ -208,6 +208,37 @@ both! {
         w.change(|view| { view.ifaces.remove(&CLIENT_IF); });
         w.down(&syn_ack(Way::Tcp4, 4000)).drops(DropReason::NoReturnRoute);
     }
+}
+
+/// While flows are being carried over, packets to a NAT address that are no flow's yet.
+macro_rules! carrying {
+    ($($name:ident: $way:ident, $packet:expr => $then:ident;)+) => {
+        both! { $(fn $name(w) {
+            w.open(Way::$way);
+            w.set_config(|config| config.flags |= CARRYING);
+            w.goes_down(Way::$way, &Way::$way.down(flag::ACK), &[]);
+            let frame = Packet { ..$packet }.build();
+            $then(w.run(BACKEND_IF, &frame), &frame);
+        })+ }
+    };
+}
+
+carrying! {
+    a_reply_not_carried_over_yet_is_dropped: Tcp4, Way::Tcp4.answer(4001, flag::ACK) => dropped;
+    an_ipv6_reply_not_carried_over_yet_is_dropped: Tcp6, Way::Tcp6.answer(4001, flag::ACK) => dropped;
+    a_udp_answer_not_carried_over_yet_is_dropped: Udp4, Way::Udp4.answer(4001, 0) => dropped;
+    a_syn_passes_while_flows_are_carried_over: Tcp4, Way::Tcp4.answer(4001, flag::SYN) => passed;
+    other_addresses_pass_while_flows_are_carried_over: Tcp4, Packet {
+        dst: "10.0.1.2:4000".parse().unwrap(), ..Way::Tcp4.down(flag::ACK)
+    } => passed;
+}
+
+fn dropped(seen: Seen, _: &[u8]) {
+    seen.drops(DropReason::CarryingOver);
+}
+
+fn passed(seen: Seen, frame: &[u8]) {
+    seen.passes(frame);
 }
 
 /// `returnPath: route`, with or without a route to the clients by way of [`CLIENT_MAC`]. The

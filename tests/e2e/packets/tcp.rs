@@ -20,6 +20,8 @@ macro_rules! closings {
             $(w.$side(WAY, $flags);)+
             w.has_flow(WAY, TcpState::$state);
             assert_eq!(w.entries(), (1, 0));
+            let is_active = TcpState::$state as u32 <= TcpState::Closing as u32;
+            assert_eq!(w.counters(0).active, u64::from(is_active));
         })+ }
     };
 }
@@ -238,7 +240,7 @@ xdp! {
         }
         w.has_flow(WAY, TcpState::Closed);
         assert_eq!(w.counters(0).total.connections, 1000);
-        assert_eq!(w.counters(0).active, 1);
+        assert_eq!(w.counters(0).active, 0);
     }
 }
 

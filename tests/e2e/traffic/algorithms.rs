@@ -59,7 +59,7 @@ fn round_robin_takes_turns() -> Result<()> {
 #[test]
 fn least_conn_evens_out_open_connections() -> Result<()> {
     rig(Shape::default(), with("leastConn"), |rig| {
-        // Closed behind the algorithm's back, all but those on b1.
+        // All but those on b1 are closed: it is the fullest then.
         let mut held = rig.connect_all(60)?;
         held.retain(|echo| echo.server == "b1");
         let before = held.len() as u64;

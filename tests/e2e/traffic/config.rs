@@ -54,6 +54,11 @@ impl Config {
         Self { interfaces: names.to_owned(), ..self }
     }
 
+    /// `datapath.connections`.
+    pub(super) fn connections(self, connections: u32) -> Self {
+        Self { connections, ..self }
+    }
+
     /// More keys of `datapath`.
     pub(super) fn datapath(self, options: &str) -> Self {
         Self { datapath: self.datapath + ", " + options, ..self }

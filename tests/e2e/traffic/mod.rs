@@ -3,7 +3,13 @@
 
 mod algorithms;
 mod backends;
+mod bulk;
 mod config;
 mod drain;
+mod flood;
+mod host;
 mod kit;
+mod lifetime;
+mod network;
+mod ports;
 mod shapes;

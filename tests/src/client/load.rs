@@ -12,7 +12,7 @@ use std::{
 
 use anyhow::{Result, ensure};
 
-use super::tcp::Echo;
+use super::{tcp::Echo, udp::Pinger};
 use crate::Namespace;
 
 /// What a load came to.
@@ -22,6 +22,8 @@ pub struct Outcome {
     pub connections: u64,
     /// Exchanges on the long-lived connections.
     pub pings: u64,
+    /// Exchanges of UDP flows.
+    pub datagrams: u64,
     /// What went wrong, one line each.
     pub failures: Vec<String>,
 }
@@ -48,6 +50,7 @@ pub struct Load {
 struct Counts {
     connections: AtomicU64,
     pings: AtomicU64,
+    datagrams: AtomicU64,
     failures: Mutex<Vec<String>>,
 }
 
@@ -76,6 +79,28 @@ impl Load {
         Ok(load)
     }
 
+    /// Adds `count` UDP flows towards a UDP echo server. Each must stay with the
+    /// server that answered it first; all have been answered when this returns.
+    pub fn add_udp(&mut self, ns: &Namespace, address: SocketAddr, count: usize) -> Result<()> {
+        for n in 0..count {
+            let pinger = ns.run(|| Pinger::new(address))?;
+            let server = pinger.ping(b"first")?;
+            self.thread(ns, &format!("udp-{n}"), move |stop, counts| {
+                while !stop.load(Ordering::Relaxed) {
+                    match pinger.ping(b"again") {
+                        Ok(name) if name == server => {
+                            counts.datagrams.fetch_add(1, Ordering::Relaxed)
+                        }
+                        Ok(name) => counts.fail(format!("UDP moved from {server} to {name}")),
+                        Err(error) => counts.fail(format!("UDP, on {server}: {error:#}")),
+                    };
+                    std::thread::sleep(Duration::from_millis(2));
+                }
+            })?;
+        }
+        Ok(())
+    }
+
     /// What was done so far.
     pub fn connections(&self) -> u64 {
         self.counts.connections.load(Ordering::Relaxed)
@@ -92,6 +117,7 @@ impl Load {
         Outcome {
             connections: self.counts.connections.load(Ordering::Relaxed),
             pings: self.counts.pings.load(Ordering::Relaxed),
+            datagrams: self.counts.datagrams.load(Ordering::Relaxed),
             failures: std::mem::take(&mut *self.counts.failures.lock().expect("a client panicked")),
         }
     }

@@ -25,6 +25,9 @@ pub struct Wanted {
     /// Addresses of the VIPs: those that lb has put on an interface are left
     /// out of `NetView::addresses`.
     pub vips: BTreeSet<IpAddr>,
+    /// Sources of NAT that flows have: replies to them come in by the interfaces that hold
+    /// them, wherever the routes to backends lead by now.
+    pub nats: BTreeSet<IpAddr>,
     /// Indices of interfaces where lb's native XDP program is attached now.
     pub native: BTreeSet<u32>,
     /// By interface index: why the kernel refused XDP there. TC is taken instead,

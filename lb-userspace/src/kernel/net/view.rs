@@ -80,12 +80,8 @@ impl Tables {
         if !link.ethernet {
             return Err(Obstacle::NotEthernet { interface: link.name.clone() });
         }
-        // Of a VLAN device the parent carries the frame, tagged; a parent that
-        // is a VLAN device itself adds its own tag.
-        let (ifindex, vlan) = match link.vlan {
-            Some(vlan) if self.links.contains_key(&vlan.parent) => (vlan.parent, vlan.word),
-            _ => (link.index, 0),
-        };
+        let ifindex = self.carrier(link);
+        let vlan = link.vlan.filter(|_| ifindex != link.index).map_or(0, |vlan| vlan.word);
         let address = route.gateway.unwrap_or(backend);
         let mac = mac(&(route.oif, address));
         let obstacle = mac
@@ -102,6 +98,13 @@ impl Tables {
         Ok((hop, obstacle))
     }
 
+    /// Where frames of an interface pass: of a VLAN device the parent carries them, tagged; a
+    /// parent that is a VLAN device itself adds its own tag.
+    fn carrier(&self, link: &Link) -> u32 {
+        let parent = link.vlan.map(|vlan| vlan.parent);
+        parent.filter(|parent| self.links.contains_key(parent)).unwrap_or(link.index)
+    }
+
     /// Fills in where to attach and how.
     fn attach(&self, wanted: &Wanted, state: &mut NetState, offloads: impl Fn(&Link) -> Offloads) {
         let mut points = BTreeMap::new();
@@ -110,6 +113,12 @@ impl Tables {
         }
         for hop in state.view.next_hops.values() {
             points.entry(hop.ifindex).or_insert(Role::Backend);
+        }
+        let holders = self.addresses.keys().filter(|(_, address)| wanted.nats.contains(address));
+        for link in holders.filter_map(|(index, _)| self.links.get(index)) {
+            if link.ethernet && link.kind != LinkKind::Loopback {
+                points.entry(self.carrier(link)).or_insert(Role::Backend);
+            }
         }
         for (index, role) in points {
             let Some(link) = self.links.get(&index) else { continue };
@@ -288,6 +297,18 @@ mod tests {
         let tables = tables([link(2, LinkKind::Device), vlan(5, 2, 0x1064)]);
         let state = state(&tables, &Wanted::default());
         assert_eq!(state.attach.keys().collect::<Vec<_>>(), [&2]);
+        assert_eq!(state.attach[&2].role, Role::Backend);
+    }
+
+    #[test]
+    fn lb_stays_attached_where_replies_to_nat_addresses_come_in() {
+        let mut tables = tables([link(2, LinkKind::Device), link(3, LinkKind::Device)]);
+        let source: IpAddr = [10, 0, 3, 1].into();
+        let address = HostAddress { prefix: 24, usable: true };
+        tables.addresses.insert((2, source), address);
+        let wanted = Wanted { nats: [source].into(), ..Wanted::default() };
+        let state = state(&tables, &wanted);
+        assert_eq!(state.attach.keys().collect::<Vec<_>>(), [&2, &3]);
         assert_eq!(state.attach[&2].role, Role::Backend);
     }
 
