@@ -26,18 +26,18 @@ pub(crate) struct Judged {
 #[derive(Debug)]
 pub(crate) struct Trouble {
     pub(crate) router: Id,
-    pub(crate) fault: Fault,
+    pub(crate) fault: Box<Fault>,
     /// Whether it waits for what another provider may bring.
     pub(crate) waits: bool,
 }
 
 impl Trouble {
     pub(super) fn off(fault: Fault, config: &RouterConfig) -> Self {
-        Self { router: config.id.clone(), fault, waits: false }
+        Self { router: config.id.clone(), fault: fault.into(), waits: false }
     }
 
     fn waits(fault: Fault, config: &RouterConfig) -> Self {
-        Self { router: config.id.clone(), fault, waits: true }
+        Self { router: config.id.clone(), fault: fault.into(), waits: true }
     }
 }
 
@@ -63,7 +63,7 @@ pub(super) fn merge(
     let named = providers.iter().map(|(name, dynamic)| (name.as_str(), dynamic));
     let known = Known::of(named.chain([(Id::INTERNAL, &own)]));
     let Judged { routers, troubles } = judged(configs.into_values(), &known, entry_points);
-    faults.extend(troubles.into_iter().map(|trouble| trouble.fault));
+    faults.extend(troubles.into_iter().map(|trouble| *trouble.fault));
     models::apply(routers, entry_points)
 }
 

@@ -81,7 +81,7 @@ impl<'d> Resolver<'d> {
             let spot = self.drafts.get(&trouble.router).map(|draft| precise(draft, &trouble.fault));
             let place = spot.map_or_else(|| trouble.fault.place.clone(), |spot| spot.place());
             let path = spot.map_or_else(|| trouble.fault.path.clone(), |spot| spot.path.clone());
-            self.resolved.off.push(Fault { place, path, ..trouble.fault });
+            self.resolved.off.push(Fault { place, path, ..*trouble.fault });
             off.insert(trouble.router);
         }
         for dynamic in self.resolved.dynamic.values_mut() {
