@@ -21,11 +21,14 @@ pub mod io;
 pub(crate) mod mirror;
 pub(crate) mod observe;
 pub mod proxy_protocol;
+pub(crate) mod relay;
 mod run;
 pub(crate) mod splice;
 pub(crate) mod table;
 pub(crate) mod target;
+pub(crate) mod tcp;
 pub mod tls;
+pub(crate) mod udp;
 pub(crate) mod upstream;
 pub(crate) mod worker;
 

@@ -11,7 +11,7 @@ use arc_swap::ArcSwap;
 pub(crate) use build::Tables;
 pub(crate) use service::{Balanced, Slot, Upstreams, key};
 
-use super::{Exchange, Filter, head::Class, internal::Internal, observe, target, tls::Hosts};
+use super::{Exchange, Filter, head::Class, internal::Internal, observe, target, tcp};
 use crate::{
     model::{EntryPointOptions, Id, Middleware},
     rule::Index,
@@ -31,8 +31,8 @@ pub(crate) struct EntryTable {
     pub(crate) plain: Index<Arc<Route>>,
     /// HTTP routers with TLS.
     pub(crate) secure: Index<Arc<Route>>,
-    /// How TLS is terminated, where it is.
-    pub(crate) tls: Option<Hosts>,
+    /// TCP routers, and how TLS is terminated.
+    pub(crate) tcp: tcp::Table,
 }
 
 /// A router at work.

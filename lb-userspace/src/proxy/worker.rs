@@ -25,6 +25,7 @@ use super::{
     http2::Senders,
     splice::Pipes,
     table::Entry,
+    udp,
     upstream::Pool,
 };
 
@@ -32,6 +33,8 @@ use super::{
 pub(crate) enum Order {
     /// Accept connections of an entry point from this socket, in place of the one before.
     Listen(Arc<Entry>, StdListener),
+    /// Take datagrams of an entry point from this socket, in place of the one before.
+    ListenUdp(Arc<udp::Entry>, std::net::UdpSocket),
     /// Accept no more of this entry point's.
     Close(Arc<str>),
     /// Accept no more; end connections as they become idle, all of them after the time.
@@ -155,6 +158,17 @@ async fn run(mut inbox: mpsc::UnboundedReceiver<Order>) {
                 match TcpListener::from_std(socket) {
                     Ok(listener) => {
                         let task = spawn_local(accept(listener, entry, Rc::clone(&worker)));
+                        listening.push((name, task.abort_handle()));
+                    }
+                    Err(error) => tracing::error!("entry point {name}: {error}"),
+                }
+            }
+            Order::ListenUdp(entry, socket) => {
+                let name = Arc::clone(&entry.name);
+                close(&mut listening, &name);
+                match udp::Socket::new(socket) {
+                    Ok(socket) => {
+                        let task = spawn_local(udp::serve(socket, entry));
                         listening.push((name, task.abort_handle()));
                     }
                     Err(error) => tracing::error!("entry point {name}: {error}"),

@@ -7,6 +7,7 @@ use crate::{
     model::{self, Id, Protocol, Scheme, Service, Transport},
     proxy::{
         Exchange,
+        proxy_protocol::Ends,
         tls::{Connector, Store},
     },
 };
@@ -40,6 +41,11 @@ impl Upstreams {
     pub(crate) fn new(settings: Arc<Transport>, store: &Store) -> Self {
         let only = Transport { disable_http2: true, ..(*settings).clone() };
         Self { tls: store.connector(&settings), tls_http1: store.connector(&only), settings }
+    }
+
+    /// Who encrypts, whoever the server.
+    pub(crate) fn connector(&self) -> &Arc<Connector> {
+        &self.tls
     }
 
     /// Who encrypts towards `server`, and the name it goes by; `None` where nobody does.
@@ -146,6 +152,11 @@ impl Balanced {
     ) -> Result<Ticket, NoServer> {
         self.group.acquire(&key(exchange), avoid).await
     }
+
+    /// A server for a connection, or a session, that isn't HTTP.
+    pub(crate) async fn pick_for(&self, ends: Ends, avoid: &[u64]) -> Result<Ticket, NoServer> {
+        self.group.acquire(&Key::new(ends.source, ends.destination, None), avoid).await
+    }
 }
 
 /// What picks may depend on.
@@ -154,6 +165,6 @@ pub(crate) fn key(exchange: &Exchange) -> Key<'_> {
 }
 
 /// The transport of services that name none.
-pub(crate) fn default_transport() -> Id {
-    Id::new(Protocol::Http, "default", model::Id::INTERNAL)
+pub(crate) fn default_transport(protocol: Protocol) -> Id {
+    Id::new(protocol, "default", model::Id::INTERNAL)
 }

@@ -7,3 +7,4 @@ mod middlewares;
 mod raw_answers;
 mod raw_requests;
 mod services;
+mod transport;
