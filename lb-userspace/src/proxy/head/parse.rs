@@ -60,7 +60,7 @@ pub(crate) fn request(
     let length = match parsed.parse_with_uninit_headers(bytes, room) {
         Ok(httparse::Status::Complete(length)) if length <= limits.bytes => length,
         Ok(httparse::Status::Partial) if bytes.len() < limits.bytes => return Ok(None),
-        Ok(_) => return Err(too_long(bytes)),
+        Ok(_) => return Err(too_long(bytes, limits.bytes)),
         Err(error) => return Err(refused(error, bytes)),
     };
     let (Some(method), Some(target), Some(version)) = (parsed.method, parsed.path, parsed.version)
@@ -180,8 +180,8 @@ fn is_http(bytes: &[u8]) -> bool {
 }
 
 /// A head without end: the target is to blame where its line hasn't ended either.
-fn too_long(bytes: &[u8]) -> Refusal {
-    match memchr::memchr(b'\n', bytes) {
+fn too_long(bytes: &[u8], most: usize) -> Refusal {
+    match memchr::memchr(b'\n', &bytes[..bytes.len().min(most)]) {
         Some(_) => TOO_LONG,
         None => URI_TOO_LONG,
     }
