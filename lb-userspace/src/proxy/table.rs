@@ -4,7 +4,7 @@
 mod build;
 mod service;
 
-use std::sync::Arc;
+use std::sync::{Arc, atomic::Ordering::Relaxed};
 
 use arc_swap::ArcSwap;
 
@@ -51,6 +51,14 @@ pub(crate) struct Route {
 pub(crate) enum Target {
     Service(Arc<Slot>),
     Internal(Internal),
+}
+
+impl Entry {
+    /// Whether more connections are open than it may have.
+    pub(crate) fn is_full(&self) -> bool {
+        let most = self.table.load().options.max_connections;
+        most != 0 && self.stats.open.load(Relaxed) > i64::from(most)
+    }
 }
 
 impl EntryTable {

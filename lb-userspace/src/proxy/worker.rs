@@ -23,6 +23,7 @@ use super::{
     buffers::Buffers,
     clock::Clock,
     http2::Senders,
+    observe,
     splice::Pipes,
     table::Entry,
     udp,
@@ -225,6 +226,10 @@ async fn accept(listener: TcpListener, entry: Arc<Entry>, worker: Rc<Worker>) {
             Ok((tcp, peer)) => {
                 let (entry, worker) = (Arc::clone(&entry), Rc::clone(&worker));
                 let counted = Counted::new(&worker, &entry);
+                if entry.is_full() {
+                    observe::refused(&entry, "too_many_connections");
+                    continue;
+                }
                 spawn_local(async move {
                     let _counted = counted;
                     accept::connection(tcp, peer, entry, worker).await;

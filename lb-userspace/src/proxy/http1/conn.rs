@@ -185,9 +185,10 @@ impl Conn {
         self.served == 0 && self.client.tls.is_none()
     }
 
-    fn body(&self, head: &Head, framing: Framing, _: &EntryTable) -> (Body, Option<Rc<State>>) {
+    fn body(&self, head: &Head, framing: Framing, table: &EntryTable) -> (Body, Option<Rc<State>>) {
         let expects = head.fields.iter().any(|field| field.class == Class::Expect);
-        match ClientBody::new(framing, expects, &self.io, &self.worker) {
+        let patience = table.options.timeouts.read;
+        match ClientBody::new(framing, expects, &self.io, &self.worker, patience) {
             Some((body, state)) => (Body::Stream(Box::new(body)), Some(state)),
             None => (Body::Empty, None),
         }

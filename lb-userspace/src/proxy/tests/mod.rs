@@ -3,7 +3,6 @@
 
 mod http1;
 mod kit;
-mod middlewares;
 mod raw_answers;
 mod raw_requests;
 mod services;
