@@ -169,10 +169,16 @@ pub struct ServiceRow {
     pub backends: usize,
     /// Those that take new connections.
     pub backends_up: usize,
-    /// Flows now.
+    /// Flows now; requests of an HTTP service.
     pub active_connections: u64,
-    /// Flows begun.
+    /// Flows begun; requests of an HTTP service.
     pub connections: u64,
+    /// Requests a second, over the last seconds; 0 in the kernel.
+    #[serde(default)]
+    pub rate: f64,
+    /// How many milliseconds the last requests took; 0 before the first, and in the kernel.
+    #[serde(default)]
+    pub latency_ms: f64,
     /// `kernel`, `proxy`, or `unused`.
     pub path: String,
     /// Why that path.
@@ -213,10 +219,16 @@ pub struct BackendRow {
     pub transitions: u64,
     /// Seconds since the epoch of the last change, 0 for none.
     pub since: u64,
-    /// Flows now.
+    /// Flows now; requests of an HTTP service.
     pub active_connections: u64,
-    /// Flows begun.
+    /// Flows begun; requests of an HTTP service.
     pub connections: u64,
+    /// Requests a second, over the last seconds; 0 in the kernel.
+    #[serde(default)]
+    pub rate: f64,
+    /// How many milliseconds the last requests took; 0 before the first, and in the kernel.
+    #[serde(default)]
+    pub latency_ms: f64,
     /// Packets to the backend.
     pub packets: u64,
     /// Their bytes.

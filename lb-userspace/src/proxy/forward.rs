@@ -104,6 +104,7 @@ async fn service_answer(
     exchange: &mut Exchange,
     alarm: &Alarm,
 ) {
+    exchange.service = Some(Arc::clone(service));
     let retry = exchange.retry.take();
     if let Some(retry) = &retry {
         retry.budget.deposit();
@@ -159,7 +160,7 @@ async fn attempt_once(
         match over(worker, service, ticket, exchange, alarm).await {
             Err(Tried::Unreachable(server, why)) => {
                 avoid.push(server);
-                if dispatch >= REDISPATCHES || avoid.len() >= service.servers() {
+                if dispatch >= REDISPATCHES || avoid.len() >= service.group().len() {
                     let text = "the server can't be reached";
                     let status = if why == "connect_timeout" { 504 } else { 502 };
                     return Err(failure(status, why, text, true));

@@ -30,6 +30,7 @@ pub(crate) mod tcp;
 pub mod tls;
 pub(crate) mod udp;
 pub(crate) mod upstream;
+mod view;
 pub(crate) mod worker;
 
 pub use body::{Body, BodyError, Frame};
@@ -39,5 +40,6 @@ pub use head::Head;
 pub use internal::Internals;
 pub use io::Stream;
 pub use run::Proxy;
+pub use view::{Traffic, View};
 #[cfg(test)]
 mod tests;

@@ -12,7 +12,8 @@ use socket2::{Domain, Protocol, Socket, Type};
 use tokio::sync::oneshot;
 
 use super::{
-    Internals,
+    Internals, View,
+    observe::{Observing, log::Log},
     table::Tables,
     udp,
     worker::{Handle, Order},
@@ -21,6 +22,8 @@ use crate::model::{self, EntryPoint, Path, Snapshot};
 
 /// Connections that may wait to be accepted, for each worker.
 const BACKLOG: i32 = 4096;
+/// How long the end waits for the access log.
+const LAST_LINES: Duration = Duration::from_secs(2);
 
 /// Where and for what.
 type Listening = (SocketAddr, model::Protocol);
@@ -56,6 +59,7 @@ impl Proxy {
     pub fn follow(&mut self, snapshot: &Snapshot) {
         self.tables.follow(snapshot);
         self.faults.clear();
+        self.observe(snapshot);
         let wanted = wanted(snapshot);
         let gone: Vec<String> = self
             .listening
@@ -96,6 +100,50 @@ impl Proxy {
         self.tables.tls.notes()
     }
 
+    /// What there is to read of it.
+    pub fn view(&self) -> View {
+        View {
+            entries: Arc::clone(&self.tables.entries),
+            routes: Arc::clone(&self.tables.routes),
+            slots: Arc::clone(&self.tables.slots),
+            observing: Arc::clone(&self.tables.observing),
+        }
+    }
+
+    /// The access log goes on in a new file: the old one was moved away.
+    pub fn reopen_log(&self) {
+        if let Some(log) = &self.tables.observing.load().log {
+            log.reopen();
+        }
+    }
+
+    /// What is counted and logged follows the settings. A log that can't be opened leaves the old
+    /// one in place.
+    fn observe(&mut self, snapshot: &Snapshot) {
+        let settings = &snapshot.settings;
+        let old = self.tables.observing.load_full();
+        let is_same = old.log.as_ref().map(|log| log.settings()) == settings.access_log.as_ref();
+        if is_same && old.metrics == settings.metrics {
+            return;
+        }
+        let log = match &settings.access_log {
+            None => None,
+            Some(_) if is_same => old.log.clone(),
+            Some(wanted) => match Log::start(wanted, old.log.as_deref()) {
+                Ok(log) => Some(Arc::new(log)),
+                Err(error) => {
+                    self.faults.push(format!("accessLog: {error}"));
+                    old.log.clone()
+                }
+            },
+        };
+        let mut new = Observing::new(settings.metrics.clone(), log);
+        if new.bounds == old.bounds {
+            new.bounds = Arc::clone(&old.bounds);
+        }
+        self.tables.observing.store(Arc::new(new));
+    }
+
     /// Ends connections as they become idle, within `patience`; resolves when all are gone.
     pub async fn drain(&mut self, patience: Duration) {
         let mut ends = Vec::new();
@@ -107,6 +155,9 @@ impl Proxy {
         for end in ends {
             // A worker that is gone has nothing left to end.
             let _gone = end.await;
+        }
+        if let Some(log) = &self.tables.observing.load().log {
+            log.sync(LAST_LINES);
         }
     }
 

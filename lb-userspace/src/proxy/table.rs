@@ -11,9 +11,11 @@ use arc_swap::ArcSwap;
 pub(crate) use build::Tables;
 pub(crate) use service::{Balanced, Slot, Upstreams, key};
 
-use super::{Exchange, Filter, head::Class, internal::Internal, observe, target, tcp};
+use super::{
+    Exchange, Filter, head::Class, internal::Internal, observe, observe::Observing, target, tcp,
+};
 use crate::{
-    model::{EntryPointOptions, Id, Middleware},
+    model::{EntryPointOptions, Id, Middleware, Observability},
     rule::Index,
 };
 
@@ -22,6 +24,7 @@ pub(crate) struct Entry {
     pub(crate) name: Arc<str>,
     pub(crate) table: ArcSwap<EntryTable>,
     pub(crate) stats: observe::EntryStats,
+    pub(crate) observing: Arc<ArcSwap<Observing>>,
 }
 
 /// What an entry point serves now.
@@ -44,7 +47,8 @@ pub(crate) struct Route {
     pub(crate) made_from: Vec<Arc<Middleware>>,
     pub(crate) service: Id,
     pub(crate) target: Target,
-    pub(crate) stats: observe::RouteStats,
+    pub(crate) observability: Observability,
+    pub(crate) stats: Arc<observe::RouteStats>,
 }
 
 /// Where a router leads.
@@ -75,5 +79,18 @@ impl EntryTable {
         }
         let options = &self.options;
         target::clean(&mut exchange.request, options.sanitize_path, options.encode_semicolons);
+        if options.request_ids && !exchange.request.has("x-request-id") {
+            exchange.request.add("X-Request-Id", request_id());
+        }
     }
+}
+
+/// 128 bits at random, in hexadecimal.
+fn request_id() -> [u8; 32] {
+    let mut bits = fastrand::u128(..);
+    std::array::from_fn(|_| {
+        let digit = b"0123456789abcdef"[(bits & 15) as usize];
+        bits >>= 4;
+        digit
+    })
 }

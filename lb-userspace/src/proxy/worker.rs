@@ -24,7 +24,7 @@ use super::{
     buffers::Buffers,
     clock::Clock,
     http2::Senders,
-    observe,
+    observe::{self, log::Batch},
     splice::Pipes,
     table::Entry,
     udp,
@@ -54,6 +54,8 @@ pub(crate) struct Worker {
     pub(crate) pool: Pool,
     pub(crate) pipes: Pipes,
     pub(crate) senders: Senders,
+    /// Lines of the access log.
+    pub(crate) lines: RefCell<Batch>,
     connections: Cell<usize>,
     is_draining: Cell<bool>,
     drain: Notify,
@@ -236,6 +238,7 @@ async fn drain(worker: Rc<Worker>, patience: Duration, done: oneshot::Sender<()>
     };
     // What has not ended by then is cut off with the process.
     let _late = tokio::time::timeout(patience, empty).await;
+    worker.lines.borrow_mut().flush();
     let _gone = done.send(());
 }
 
@@ -246,6 +249,7 @@ async fn tick(worker: Rc<Worker>) {
     for count in 0u64.. {
         ticks.tick().await;
         worker.alarms.tick();
+        worker.lines.borrow_mut().flush();
         if count % 10 == 0 {
             worker.clock.tick();
             worker.pool.sweep(|_| true);

@@ -99,6 +99,7 @@ fn options(
         max_headers: http.max_headers.get().map_or(default.max_headers, |n| n.u32() as usize),
         encode_semicolons: http.encode_semicolons.or(default.encode_semicolons),
         sanitize_path: http.sanitize_path.or(default.sanitize_path),
+        request_ids: http.request_ids.or(default.request_ids),
         max_streams: raw
             .http2
             .get()

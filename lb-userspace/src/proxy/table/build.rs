@@ -13,17 +13,25 @@ use crate::{
         EntryPoint, Id, Middleware, Path, Protocol, Router, RouterTls, Service, Snapshot,
         TlsConfig, Transport,
     },
-    proxy::{Filter, Internals, ask::Asker, internal::Internal, observe, tcp, tls::Store, udp},
+    proxy::{
+        Filter, Internals,
+        ask::Asker,
+        internal::Internal,
+        observe::{self, Observing},
+        tcp,
+        tls::Store,
+        udp,
+    },
     rule::{self, Index},
 };
 
 /// Everything that is served, by name.
 pub(crate) struct Tables {
-    pub(crate) entries: BTreeMap<String, Arc<Entry>>,
+    pub(crate) entries: Arc<BTreeMap<String, Arc<Entry>>>,
     /// Entry points of UDP.
     pub(crate) udp: BTreeMap<String, Arc<udp::Entry>>,
-    pub(crate) slots: BTreeMap<Id, Arc<Slot>>,
-    pub(crate) routes: BTreeMap<Id, Arc<Route>>,
+    pub(crate) slots: Arc<BTreeMap<Id, Arc<Slot>>>,
+    pub(crate) routes: Arc<BTreeMap<Id, Arc<Route>>>,
     transports: BTreeMap<Id, Arc<Upstreams>>,
     /// Routers that are off, and why.
     pub(crate) faults: BTreeMap<Id, String>,
@@ -31,6 +39,7 @@ pub(crate) struct Tables {
     ask: Arc<Asker>,
     internals: Option<Internals>,
     pub(crate) tls: Arc<Store>,
+    pub(crate) observing: Arc<ArcSwap<Observing>>,
 }
 
 /// What routes depend on; while it stays the same they do.
@@ -44,16 +53,17 @@ impl Tables {
     /// Nothing.
     pub(crate) fn new(internals: Option<Internals>) -> Self {
         Self {
-            entries: BTreeMap::new(),
+            entries: Arc::default(),
             udp: BTreeMap::new(),
-            slots: BTreeMap::new(),
-            routes: BTreeMap::new(),
+            slots: Arc::default(),
+            routes: Arc::default(),
             transports: BTreeMap::new(),
             faults: BTreeMap::new(),
             made_from: None,
             ask: Arc::default(),
             internals,
             tls: Store::watched(),
+            observing: Arc::default(),
         }
     }
 
@@ -64,7 +74,7 @@ impl Tables {
             self.tls.apply(&snapshot.tls);
         }
         self.services(snapshot);
-        self.ask.slots.store(Arc::new(self.slots.clone()));
+        self.ask.slots.store(Arc::clone(&self.slots));
         let same = self.made_from.as_ref().is_some_and(|old| {
             Arc::ptr_eq(&old.routers, &snapshot.routers) && old.middlewares == snapshot.middlewares
         });
@@ -81,7 +91,9 @@ impl Tables {
     }
 
     fn services(&mut self, snapshot: &Snapshot) {
-        self.slots.retain(|id, _| snapshot.services.contains_key(id));
+        if self.slots.keys().any(|id| !snapshot.services.contains_key(id)) {
+            Arc::make_mut(&mut self.slots).retain(|id, _| snapshot.services.contains_key(id));
+        }
         self.transports.retain(|id, old| {
             snapshot.transports.get(id).is_some_and(|new| *new == old.settings)
                 || *id == default_transport(id.protocol)
@@ -107,7 +119,7 @@ impl Tables {
         let Some(slot) = self.slots.get(&service.id) else {
             let current = ArcSwap::from_pointee(Balanced::new(service, &transport, None, part));
             let slot = Arc::new(Slot { id: service.id.clone(), current });
-            self.slots.insert(service.id.clone(), slot);
+            Arc::make_mut(&mut self.slots).insert(service.id.clone(), slot);
             return;
         };
         let old = slot.current.load();
@@ -128,6 +140,7 @@ impl Tables {
 
     fn routes(&mut self, snapshot: &Snapshot) {
         let old = std::mem::take(&mut self.routes);
+        let mut routes = BTreeMap::new();
         self.faults.clear();
         for router in snapshot.routers.values() {
             if router.id.protocol != Protocol::Http || router.path != Path::Proxy {
@@ -135,13 +148,14 @@ impl Tables {
             }
             match self.route(snapshot, router, old.get(&router.id)) {
                 Ok(route) => {
-                    self.routes.insert(router.id.clone(), Arc::new(route));
+                    routes.insert(router.id.clone(), Arc::new(route));
                 }
                 Err(why) => {
                     self.faults.insert(router.id.clone(), why);
                 }
             }
         }
+        self.routes = Arc::new(routes);
     }
 
     fn route(
@@ -177,7 +191,8 @@ impl Tables {
             made_from,
             service: router.service.clone(),
             target,
-            stats: observe::RouteStats::default(),
+            observability: router.observability,
+            stats: old.map(|old| Arc::clone(&old.stats)).unwrap_or_default(),
         })
     }
 
@@ -189,12 +204,13 @@ impl Tables {
     }
 
     fn entries(&mut self, snapshot: &Snapshot, same_routes: bool) {
-        self.entries.retain(|name, _| snapshot.entry_points.contains_key(name));
+        let mut entries = BTreeMap::clone(&self.entries);
+        entries.retain(|name, _| snapshot.entry_points.contains_key(name));
         for (name, point) in &snapshot.entry_points {
             if point.protocol != Protocol::Tcp {
                 continue;
             }
-            let old = self.entries.get(name);
+            let old = entries.get(name);
             let same =
                 same_routes && old.is_some_and(|old| *old.table.load().options == *point.options);
             if same {
@@ -214,11 +230,13 @@ impl Tables {
                         name: name.as_str().into(),
                         table: ArcSwap::from_pointee(table),
                         stats: observe::EntryStats::default(),
+                        observing: Arc::clone(&self.observing),
                     };
-                    self.entries.insert(name.clone(), Arc::new(entry));
+                    entries.insert(name.clone(), Arc::new(entry));
                 }
             }
         }
+        self.entries = Arc::new(entries);
     }
 
     /// The router of each UDP entry point: there is one, or the first of the highest priority.

@@ -7,6 +7,7 @@ use crate::{
     model::{self, Id, Protocol, Scheme, Service, Transport},
     proxy::{
         Exchange,
+        observe::{self, ServiceStats},
         proxy_protocol::Ends,
         tls::{Connector, Store},
     },
@@ -27,6 +28,8 @@ pub(crate) struct Balanced {
     composed: Option<Composition<Arc<Slot>>>,
     pub(crate) pass_host: bool,
     pub(crate) transport: Arc<Upstreams>,
+    pub(crate) stats: Arc<ServiceStats>,
+    pub(crate) servers: observe::Servers,
 }
 
 /// How servers are talked to.
@@ -116,10 +119,13 @@ impl Balanced {
     ) -> Self {
         let before = old.and_then(|old| old.composed.as_ref());
         let composed = service.composed.as_ref();
+        let group = Group::new(service, old.map(|old| &*old.group));
         Self {
             made_from: Arc::clone(service),
-            group: Arc::new(Group::new(service, old.map(|old| &*old.group))),
             composed: composed.and_then(|it| Composition::new(it, &service.id, before, part)),
+            servers: observe::servers(&group, old.map(|old| &old.servers)),
+            stats: old.map(|old| Arc::clone(&old.stats)).unwrap_or_default(),
+            group: Arc::new(group),
             pass_host: service.http.pass_host,
             transport: Arc::clone(transport),
         }
@@ -139,9 +145,14 @@ impl Balanced {
             && self.composed.iter().flat_map(Composition::parts).all(is_there)
     }
 
-    /// How many servers there are.
-    pub(crate) fn servers(&self) -> usize {
-        self.group.len()
+    /// The service's id.
+    pub(crate) fn id(&self) -> &Id {
+        self.group.id()
+    }
+
+    /// Its servers.
+    pub(crate) fn group(&self) -> &Group {
+        &self.group
     }
 
     /// A server for the request.

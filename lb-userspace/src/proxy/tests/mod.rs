@@ -3,6 +3,7 @@
 
 mod http1;
 mod kit;
+mod observe;
 mod raw_answers;
 mod raw_requests;
 mod services;
