@@ -18,13 +18,13 @@ use super::status;
 use crate::{
     api::{
         ApiError, BackendCount, Command, Counts, Daemon, FlowQuery,
-        types::{FlowRow, ProviderStatus, ReloadStatus, Status},
+        types::{ExplainHttpQuery, ExplainedHttp, FlowRow, ProviderStatus, ReloadStatus, Status},
     },
     health,
     kernel::{self, Paths, Reader},
     metrics::{self, Reloads, Scrape},
     model::{BackendId, Id, Protocol, Snapshot},
-    proxy::View,
+    proxy::{View, explain},
 };
 
 /// Everything in force, replaced whole by the writer.
@@ -131,6 +131,11 @@ impl Daemon for Shared {
 
     fn obstacles(&self) -> BTreeMap<IpAddr, String> {
         self.in_force.load().obstacles.clone()
+    }
+
+    fn explain_http(&self, query: &ExplainHttpQuery) -> Result<ExplainedHttp, ApiError> {
+        let in_force = self.in_force.load_full();
+        explain::http(&in_force.proxy, &in_force.snapshot, query)
     }
 
     fn metrics(&self) -> Result<String, ApiError> {

@@ -9,6 +9,7 @@ pub(crate) mod buffers;
 pub(crate) mod chunked;
 pub(crate) mod clock;
 pub mod exchange;
+pub(crate) mod explain;
 pub mod fetch;
 pub mod filter;
 pub(crate) mod forward;

@@ -1,6 +1,7 @@
 //! The engine over real sockets: a proxy of one worker, clients that say what they like, and
 //! origins that answer what they like.
 
+mod explain;
 mod http1;
 mod kit;
 mod observe;
