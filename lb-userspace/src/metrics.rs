@@ -1,12 +1,15 @@
 //! `/metrics`: Prometheus text, made anew at each scrape from the snapshot in
 //! force and the kernel's counters (per-CPU ones summed).
 
+mod proxy;
+
 use prometheus::{Encoder, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry, TextEncoder};
 
 use crate::{
     api::Counts,
     health::{CheckResult, Counters},
-    model::Snapshot,
+    model::{Protocol, Snapshot},
+    proxy::View,
 };
 
 /// What a scrape shows.
@@ -16,6 +19,8 @@ pub struct Scrape<'a> {
     pub snapshot: &'a Snapshot,
     /// Of the kernel.
     pub counts: &'a Counts,
+    /// Of the proxy.
+    pub proxy: &'a View,
     /// Of the checks.
     pub health: &'a Counters,
     /// Of the files.
@@ -48,7 +53,9 @@ pub fn render(scrape: &Scrape<'_>) -> prometheus::Result<String> {
     kernel(&registry, scrape.counts)?;
     health(&registry, scrape)?;
     let mut text = Vec::new();
-    TextEncoder::new().encode(&registry.gather(), &mut text)?;
+    let mut families = registry.gather();
+    families.extend(proxy::families(scrape.proxy));
+    TextEncoder::new().encode(&families, &mut text)?;
     String::from_utf8(text).map_err(|e| prometheus::Error::Msg(e.to_string()))
 }
 
@@ -82,7 +89,8 @@ fn backends(registry: &Registry, scrape: &Scrape<'_>) -> prometheus::Result<()> 
     let connections = counter("lb_l4_connections_total", "Flows begun.")?;
     let refused = counter("lb_l4_refused_total", "Handshakes that the backend refused.")?;
     let active = gauges(registry, "lb_l4_active_connections", "Flows now.", BACKEND)?;
-    for service in scrape.snapshot.services.values() {
+    let services = scrape.snapshot.services.values();
+    for service in services.filter(|service| service.id.protocol != Protocol::Http) {
         for backend in &service.backends {
             let name = service.id.qualified();
             let address = backend.address.to_string();
@@ -123,7 +131,10 @@ fn health(registry: &Registry, scrape: &Scrape<'_>) -> prometheus::Result<()> {
     for service in scrape.snapshot.services.values() {
         for b in &service.backends {
             let name = service.id.qualified();
-            let address = b.address.to_string();
+            let address = match service.id.protocol {
+                Protocol::Http => proxy::url(b.options.scheme, b.address),
+                Protocol::Tcp | Protocol::Udp => b.address.to_string(),
+            };
             let labels = [service.id.protocol.name(), name.as_str(), address.as_str()];
             up.with_label_values(&labels).set(i64::from(b.health.state.is_up()));
             changes.with_label_values(&labels).inc_by(b.health.transitions);
@@ -200,11 +211,15 @@ mod tests {
             refused: 1,
         };
         let counts = Counts {
-            backends: [(BackendId { service: id, address }, BackendCount { stats, active: 1 })]
-                .into(),
+            backends: [(
+                BackendId { service: id, address },
+                BackendCount { stats, active: 1, ..BackendCount::default() },
+            )]
+            .into(),
             drops: vec![3],
             events: vec![5],
             flows: 6,
+            ..Counts::default()
         };
         let reloads = Reloads {
             successes: 2,
@@ -213,8 +228,14 @@ mod tests {
             last_success_time: 1_700_000_000,
         };
         let health = Counters::default();
-        let scrape =
-            Scrape { snapshot: &snapshot, counts: &counts, health: &health, reloads, started: 7 };
+        let scrape = Scrape {
+            snapshot: &snapshot,
+            counts: &counts,
+            proxy: &View::default(),
+            health: &health,
+            reloads,
+            started: 7,
+        };
         render(&scrape).unwrap()
     }
 

@@ -5,6 +5,7 @@ mod control;
 mod demo;
 mod harness;
 mod kernel;
+mod l7;
 mod net;
 mod packets;
 mod traffic;

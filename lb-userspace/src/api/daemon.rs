@@ -13,7 +13,10 @@ use tokio::sync::{mpsc, oneshot};
 use super::{
     ApiError,
     counts::Counts,
-    types::{BackendChange, BackendRow, ExplainQuery, Explained, FlowRow, Reloaded, Status},
+    types::{
+        BackendChange, BackendRow, ExplainHttpQuery, ExplainQuery, Explained, ExplainedHttp,
+        FlowRow, Reloaded, Status,
+    },
 };
 use crate::model::{Id, Protocol, Snapshot};
 
@@ -34,6 +37,8 @@ pub trait Daemon: Send + Sync + 'static {
     fn vips(&self) -> Vec<(SocketAddr, Protocol, Id)>;
     /// By address: why the kernel path can't reach a backend now.
     fn obstacles(&self) -> BTreeMap<IpAddr, String>;
+    /// What would become of a request. Blocking.
+    fn explain_http(&self, query: &ExplainHttpQuery) -> Result<ExplainedHttp, ApiError>;
     /// Prometheus text. Blocking.
     fn metrics(&self) -> Result<String, ApiError>;
     /// Whether the daemon is on its way out.

@@ -20,8 +20,8 @@ use super::{
     error::parse,
     find, rows, traefik,
     types::{
-        BackendChange, BackendRow, ExplainQuery, Explained, FlowRow, HealthRow, Reloaded,
-        RouterRow, ServiceRow, Status, VipRow,
+        BackendChange, BackendRow, ExplainHttpQuery, ExplainQuery, Explained, ExplainedHttp,
+        FlowRow, HealthRow, Reloaded, RouterRow, ServiceRow, Status, VipRow,
     },
 };
 use crate::model::{Backend, Protocol, Service};
@@ -69,7 +69,8 @@ fn everybodys() -> Router<Arc<dyn Daemon>> {
         .route("/api/l4/flows", get(flows))
         .route("/api/backends/{service}/{backend}", put(change))
         .route("/api/reload", post(reload))
-        .route("/api/explain", post(explain));
+        .route("/api/explain", post(explain))
+        .route("/api/explain/http", post(explain_http));
     for protocol in [Protocol::Http, Protocol::Tcp, Protocol::Udp] {
         router = router.nest(&format!("/api/{protocol}"), of_protocol(protocol));
     }
@@ -253,6 +254,11 @@ async fn reload(State(d): App) -> Answer<Reloaded> {
 async fn explain(State(d): App, body: Bytes) -> Answer<Explained> {
     let query: ExplainQuery = parse(&body)?;
     command(&d, |reply| Command::Explain { query, reply }).await
+}
+
+async fn explain_http(State(d): App, body: Bytes) -> Answer<ExplainedHttp> {
+    let query: ExplainHttpQuery = parse(&body)?;
+    blocking(d, move |d| d.explain_http(&query)).await.map(Json)
 }
 
 async fn detach(State(d): App) -> Answer<Vec<String>> {

@@ -52,6 +52,8 @@ fn backend(service: &Service, b: &Backend, count: BackendCount) -> BackendRow {
         since: b.health.since,
         active_connections: count.active,
         connections: count.stats.connections,
+        rate: count.rate,
+        latency_ms: count.latency,
         packets: count.stats.packets,
         bytes: count.stats.bytes,
         reply_packets: count.stats.reply_packets,
@@ -69,6 +71,7 @@ pub(crate) fn services(snapshot: &Snapshot, counts: &Counts) -> Vec<ServiceRow> 
 fn service(snapshot: &Snapshot, s: &Service, counts: &Counts) -> ServiceRow {
     let (up, present) = up(snapshot, s);
     let (active, begun) = counts.connections(s);
+    let (rate, latency_ms) = counts.rate(&s.id);
     let (path, why) = path_of(snapshot, &s.id);
     ServiceRow {
         service: s.id.qualified(),
@@ -93,6 +96,8 @@ fn service(snapshot: &Snapshot, s: &Service, counts: &Counts) -> ServiceRow {
         backends_up: up,
         active_connections: active,
         connections: begun,
+        rate,
+        latency_ms,
         path: path.to_owned(),
         why: why.to_owned(),
         used_by: users(snapshot, &s.id).map(|r| r.id.qualified()).collect(),
@@ -308,7 +313,7 @@ mod tests {
         let id = BackendId { service: Id::new(Protocol::Tcp, "pg", "file"), address };
         let stats = BackendStats { packets: 9, bytes: 900, connections: 2, ..Default::default() };
         let counts = Counts {
-            backends: [(id, BackendCount { stats, active: 1 })].into(),
+            backends: [(id, BackendCount { stats, active: 1, ..BackendCount::default() })].into(),
             ..Counts::default()
         };
         let obstacles = [(address.ip(), "the host has no route to it".to_owned())].into();

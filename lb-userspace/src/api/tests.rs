@@ -45,6 +45,12 @@ impl Daemon for Fake {
     fn obstacles(&self) -> BTreeMap<IpAddr, String> {
         BTreeMap::new()
     }
+    fn explain_http(
+        &self,
+        query: &types::ExplainHttpQuery,
+    ) -> Result<types::ExplainedHttp, ApiError> {
+        Err(ApiError::Refused(format!("{query:?}")))
+    }
     fn metrics(&self) -> Result<String, ApiError> {
         Ok("lb_up 1\n".to_owned())
     }
@@ -190,6 +196,11 @@ sends! {
     put_unknown_key: PUT PG, r#"{"drian":true}"# => 400, "unknown field `drian`";
     put_deep_nesting: PUT PG, &format!("{{\"drain\":{}", "[".repeat(10_000)) => 400, "body:";
     post_reload_lists_the_faults: POST "/api/reload", "" => 422, "a.yaml:1: x";
+    post_explain_http_reaches_the_reader: POST "/api/explain/http",
+        r#"{"method":"GET","url":"http://a/","headers":["X: 1"]}"#
+        => 409, "ExplainHttpQuery { method: \"GET\", url: \"http://a/\", headers: [\"X: 1\"], client: None }";
+    post_explain_http_unknown_key: POST "/api/explain/http", r#"{"verb":"GET"}"#
+        => 400, "unknown field `verb`";
     post_explain_reaches_the_writer: POST "/api/explain",
         r#"{"proto":"tcp","src":"1.2.3.4:5","dst":"1.2.3.4:6"}"# => 409, "proto: \"tcp\"";
     post_explain_without_source: POST "/api/explain", r#"{"proto":"tcp"}"# => 400, "missing field `src`";

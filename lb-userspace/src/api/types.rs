@@ -169,10 +169,16 @@ pub struct ServiceRow {
     pub backends: usize,
     /// Those that take new connections.
     pub backends_up: usize,
-    /// Flows now.
+    /// Flows now; requests of an HTTP service.
     pub active_connections: u64,
-    /// Flows begun.
+    /// Flows begun; requests of an HTTP service.
     pub connections: u64,
+    /// Requests a second, over the last seconds; 0 in the kernel.
+    #[serde(default)]
+    pub rate: f64,
+    /// How many milliseconds the last requests took; 0 before the first, and in the kernel.
+    #[serde(default)]
+    pub latency_ms: f64,
     /// `kernel`, `proxy`, or `unused`.
     pub path: String,
     /// Why that path.
@@ -213,10 +219,16 @@ pub struct BackendRow {
     pub transitions: u64,
     /// Seconds since the epoch of the last change, 0 for none.
     pub since: u64,
-    /// Flows now.
+    /// Flows now; requests of an HTTP service.
     pub active_connections: u64,
-    /// Flows begun.
+    /// Flows begun; requests of an HTTP service.
     pub connections: u64,
+    /// Requests a second, over the last seconds; 0 in the kernel.
+    #[serde(default)]
+    pub rate: f64,
+    /// How many milliseconds the last requests took; 0 before the first, and in the kernel.
+    #[serde(default)]
+    pub latency_ms: f64,
     /// Packets to the backend.
     pub packets: u64,
     /// Their bytes.
@@ -386,6 +398,84 @@ pub struct Explained {
     pub nat: Option<String>,
     /// Interface it leaves by.
     pub interface: Option<String>,
+}
+
+/// `POST /api/explain/http`: a request that is not sent.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ExplainHttpQuery {
+    /// `GET`.
+    pub method: String,
+    /// `http://HOST:PORT/PATH`, `https://…`.
+    pub url: String,
+    /// `NAME: VALUE`; a `Host` takes the place of the URL's.
+    #[serde(default)]
+    pub headers: Vec<String>,
+    /// Address of the client.
+    #[serde(default)]
+    pub client: Option<String>,
+}
+
+/// The answer to [`ExplainHttpQuery`].
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ExplainedHttp {
+    /// `forward`, `answer` (lb itself), `kernel` (not by the proxy) or `none` (nobody listens).
+    pub action: String,
+    /// In a sentence.
+    pub summary: String,
+    /// What lb itself would answer.
+    pub status: Option<u16>,
+    /// Why: a label of `lb_proxy_replies_total` or `lb_entrypoint_refused_total`.
+    pub reason: Option<String>,
+    /// Entry point it comes in by.
+    pub entry_point: Option<String>,
+    /// `name@provider`.
+    pub router: Option<String>,
+    /// The router's.
+    pub rule: Option<String>,
+    /// The router's, as it is in force.
+    pub priority: Option<i64>,
+    /// Routers of higher priority for the same host, or for any, whose rules don't match.
+    pub passed_over: Vec<PassedOver>,
+    /// How many more of them there are.
+    pub more_passed_over: usize,
+    /// `name@provider (kind)`, in the order in which a request meets them.
+    pub middlewares: Vec<String>,
+    /// `name@provider`.
+    pub service: Option<String>,
+    /// How a server is chosen, or a service among others.
+    pub algorithm: Option<String>,
+    /// The service's, or those of the services that it is made of.
+    pub servers: Vec<ExplainedServer>,
+}
+
+/// A router in [`ExplainedHttp`].
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct PassedOver {
+    /// `name@provider`.
+    pub router: String,
+    /// As it is in force.
+    pub priority: i64,
+    /// Its rule.
+    pub rule: String,
+}
+
+/// A server in [`ExplainedHttp`].
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ExplainedServer {
+    /// `name@provider`.
+    pub service: String,
+    /// As configured.
+    pub url: String,
+    /// `up`, `down`, …; `drained`, `leaving` or `ejected` behind it.
+    pub state: String,
+    /// In force.
+    pub weight: u32,
+    /// Requests that it has now.
+    pub active: u32,
 }
 
 /// Every answer that is not 2xx: `message` as Traefik's API has it, and what a program may branch on.

@@ -1,6 +1,11 @@
 //! `lb backends [SERVICE]`.
 
-use super::{Context, Failure, Run, client::encode, table::Table};
+use super::{
+    Context, Failure, Run,
+    client::encode,
+    output::{milliseconds, rate},
+    table::Table,
+};
 use crate::api::types::BackendRow;
 
 #[derive(Debug, clap::Args)]
@@ -22,8 +27,8 @@ impl Run for Args {
 
 fn table(rows: &[BackendRow]) -> String {
     let mut table = Table::new(&[
-        "SERVICE", "PROTO", "BACKEND", "STATE", ">WEIGHT", ">ACTIVE", ">TOTAL", ">PACKETS", "PATH",
-        "WHY",
+        "SERVICE", "PROTO", "BACKEND", "STATE", ">WEIGHT", ">ACTIVE", ">TOTAL", ">RATE", ">LATENCY",
+        ">PACKETS", "PATH", "WHY",
     ]);
     for r in rows {
         table.row([
@@ -34,6 +39,8 @@ fn table(rows: &[BackendRow]) -> String {
             weight(r),
             r.active_connections.to_string(),
             r.connections.to_string(),
+            rate(r.rate),
+            milliseconds(r.latency_ms),
             r.packets.to_string(),
             r.path.clone(),
             why(r),
@@ -130,9 +137,9 @@ mod tests {
         down.last_check = "connection refused".into();
         assert_eq!(
             table(&[row(), down]),
-            "SERVICE  PROTO  BACKEND        STATE  WEIGHT  ACTIVE  TOTAL  PACKETS  PATH    WHY\n\
-             pg@file  tcp    10.0.1.5:5432  up          3       0      0        0  kernel  -\n\
-             pg@file  tcp    10.0.1.5:5432  down        1       0      0        0  kernel  connection refused\n"
+            "SERVICE  PROTO  BACKEND        STATE  WEIGHT  ACTIVE  TOTAL  RATE  LATENCY  PACKETS  PATH    WHY\n\
+             pg@file  tcp    10.0.1.5:5432  up          3       0      0     -        -        0  kernel  -\n\
+             pg@file  tcp    10.0.1.5:5432  down        1       0      0     -        -        0  kernel  connection refused\n"
         );
     }
 }

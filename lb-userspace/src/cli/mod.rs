@@ -58,7 +58,7 @@ commands! {
     weight => Weight,
     /// Read the configuration files now
     reload => Reload,
-    /// Say what would become of a flow, and why
+    /// Say what would become of a flow or a request, and why
     explain => Explain,
     /// Show the kernel's connection table
     flows => Flows,

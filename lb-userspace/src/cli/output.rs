@@ -54,6 +54,24 @@ pub(super) fn print(text: &str) -> Result<(), Failure> {
     }
 }
 
+/// Requests a second, as a cell: `-` where nothing is known.
+pub(super) fn rate(per_second: f64) -> String {
+    match per_second {
+        0.0 => String::new(),
+        slow if slow < 10.0 => format!("{slow:.1}/s"),
+        fast => format!("{fast:.0}/s"),
+    }
+}
+
+/// Milliseconds, as a cell: `-` where nothing is known.
+pub(super) fn milliseconds(time: f64) -> String {
+    match time {
+        0.0 => String::new(),
+        short if short < 10.0 => format!("{short:.1}ms"),
+        long => format!("{long:.0}ms"),
+    }
+}
+
 /// Seconds as `3d 4h`, `5m 10s`: the two largest units.
 pub(super) fn duration(seconds: u64) -> String {
     let units = [("d", 86_400), ("h", 3_600), ("m", 60), ("s", 1)];
@@ -93,6 +111,13 @@ mod tests {
         duration_in_minutes: 310 => "5m 10s";
         duration_of_a_whole_hour: 3600 => "1h";
         duration_leaves_small_units_out: 90_061 => "1d 1h";
+    }
+
+    #[test]
+    fn rates_and_times_are_as_exact_as_one_reads() {
+        assert_eq!([rate(0.0), rate(0.25), rate(1234.4)], ["", "0.2/s", "1234/s"]);
+        let times = [milliseconds(0.0), milliseconds(2.345), milliseconds(120.0)];
+        assert_eq!(times, ["", "2.3ms", "120ms"]);
     }
 
     fn row() -> Vec<HealthRow> {

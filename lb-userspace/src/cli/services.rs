@@ -1,6 +1,10 @@
 //! `lb services`.
 
-use super::{Context, Failure, Run, table::Table};
+use super::{
+    Context, Failure, Run,
+    output::{milliseconds, rate},
+    table::Table,
+};
 use crate::api::types::ServiceRow;
 
 #[derive(Debug, clap::Args)]
@@ -23,6 +27,8 @@ fn table(rows: &[ServiceRow]) -> String {
         ">UP",
         ">ACTIVE",
         ">TOTAL",
+        ">RATE",
+        ">LATENCY",
         "PATH",
         "WHY",
     ]);
@@ -36,6 +42,8 @@ fn table(rows: &[ServiceRow]) -> String {
             format!("{}/{}", r.backends_up, r.backends),
             r.active_connections.to_string(),
             r.connections.to_string(),
+            rate(r.rate),
+            milliseconds(r.latency_ms),
             r.path.clone(),
             r.why.clone(),
         ]);
@@ -59,14 +67,25 @@ mod tests {
             backends_up: 2,
             active_connections: 7,
             connections: 1200,
+            rate: 0.0,
+            latency_ms: 0.0,
             path: "kernel".into(),
             why: "nothing needs userspace".into(),
             used_by: vec![],
         };
+        let web = ServiceRow {
+            service: "web@file".into(),
+            proto: "http".into(),
+            rate: 41.6,
+            latency_ms: 1.25,
+            path: "proxy".into(),
+            ..row.clone()
+        };
         assert_eq!(
-            table(&[row]),
-            "SERVICE  PROTO  STATE     ALGORITHM  FORWARDING   UP  ACTIVE  TOTAL  PATH    WHY\n\
-             pg@file  tcp    degraded  maglev     nat         2/3       7   1200  kernel  nothing needs userspace\n"
+            table(&[row, web]),
+            "SERVICE   PROTO  STATE     ALGORITHM  FORWARDING   UP  ACTIVE  TOTAL  RATE  LATENCY  PATH    WHY\n\
+             pg@file   tcp    degraded  maglev     nat         2/3       7   1200     -        -  kernel  nothing needs userspace\n\
+             web@file  http   degraded  maglev     nat         2/3       7   1200  42/s    1.2ms  proxy   nothing needs userspace\n"
         );
     }
 }

@@ -33,6 +33,7 @@ taken! {
     arguments_weight_reset: "lb weight pg 10.0.1.5:5432 --reset";
     arguments_explain: "lb explain l4 udp 203.0.113.7:5555 198.51.100.10:53";
     arguments_explain_ipv6: "lb explain l4 tcp [2001:db8::7]:5555 [2001:db8::10]:53";
+    arguments_explain_http: "lb explain http GET http://a.example/x -H X-A:1 -H X-B:2 --client 192.0.2.7";
     arguments_flows: "lb flows --service pg --client 10.0.0.0/8 --backend 10.0.1.5 --state new --limit 5";
     arguments_completions: "lb completions bash";
     arguments_man: "lb man";
@@ -61,6 +62,8 @@ refused! {
     usage_explain_protocol: "lb explain l4 sctp 1.2.3.4:5 1.2.3.4:6" => InvalidValue;
     usage_explain_without_port: "lb explain l4 tcp 1.2.3.4 1.2.3.4:6" => ValueValidation;
     usage_explain_layer: "lb explain l9 tcp 1.2.3.4:5 1.2.3.4:6" => InvalidSubcommand;
+    usage_explain_http_without_url: "lb explain http GET" => MissingRequiredArgument;
+    usage_explain_http_client: "lb explain http GET http://a.example/ --client here" => ValueValidation;
     usage_flows_limit: "lb flows --limit many" => ValueValidation;
     usage_top_is_not_there_yet: "lb top" => InvalidSubcommand;
     usage_trace_is_not_there_yet: "lb trace" => InvalidSubcommand;

@@ -26,6 +26,8 @@ pub(super) enum Input {
     Files,
     /// `SIGHUP`.
     Hangup,
+    /// `SIGUSR1`: logs were moved away.
+    Reopen,
     /// A second has passed.
     Tick,
     /// `SIGTERM` or `SIGINT`.
@@ -39,6 +41,7 @@ pub(super) struct Inputs {
     pub(super) passes: mpsc::Receiver<Pass>,
     tick: Interval,
     hangup: Signal,
+    reopen: Signal,
     terminate: Signal,
     interrupt: Signal,
 }
@@ -58,6 +61,7 @@ impl Inputs {
             passes,
             tick,
             hangup: signal(SignalKind::hangup())?,
+            reopen: signal(SignalKind::user_defined1())?,
             terminate: signal(SignalKind::terminate())?,
             interrupt: signal(SignalKind::interrupt())?,
         })
@@ -83,6 +87,7 @@ impl Inputs {
             Some(command) = self.commands.recv() => Input::Command(command),
             () = network => Input::Network,
             _ = self.hangup.recv() => Input::Hangup,
+            _ = self.reopen.recv() => Input::Reopen,
             Some(pass) = self.passes.recv() => Input::Swept(pass),
             _ = self.tick.tick() => Input::Tick,
             () = sources.changed() => Input::Files,

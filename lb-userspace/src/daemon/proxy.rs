@@ -5,7 +5,7 @@ use std::{io, sync::Arc, thread::available_parallelism, time::Duration};
 use crate::{
     api::{self, Daemon},
     model::Snapshot,
-    proxy::{Internals, Proxy},
+    proxy::{Internals, Proxy, View},
 };
 
 /// The proxy, where something is served by it.
@@ -51,9 +51,16 @@ impl ProxySide {
         self.fault.iter().cloned().chain(own).collect()
     }
 
-    /// The running proxy.
-    pub(super) fn running(&self) -> Option<&Proxy> {
-        self.proxy.as_ref()
+    /// What it serves and has counted.
+    pub(super) fn view(&self) -> View {
+        self.proxy.as_ref().map(Proxy::view).unwrap_or_default()
+    }
+
+    /// The access log's file was moved away.
+    pub(super) fn reopen_log(&self) {
+        if let Some(proxy) = &self.proxy {
+            proxy.reopen_log();
+        }
     }
 
     /// Lets what runs end, for as long as the entry points grant.

@@ -18,12 +18,13 @@ use super::status;
 use crate::{
     api::{
         ApiError, BackendCount, Command, Counts, Daemon, FlowQuery,
-        types::{FlowRow, ProviderStatus, ReloadStatus, Status},
+        types::{ExplainHttpQuery, ExplainedHttp, FlowRow, ProviderStatus, ReloadStatus, Status},
     },
     health,
     kernel::{self, Paths, Reader},
     metrics::{self, Reloads, Scrape},
     model::{BackendId, Id, Protocol, Snapshot},
+    proxy::{View, explain},
 };
 
 /// Everything in force, replaced whole by the writer.
@@ -33,6 +34,7 @@ pub(crate) struct InForce {
     /// Whether it is in the kernel too.
     pub(crate) ready: bool,
     pub(crate) kernel: Option<InKernel>,
+    pub(crate) proxy: View,
     /// Why the kernel path can't reach a backend.
     pub(crate) obstacles: BTreeMap<IpAddr, String>,
     /// Interfaces, addresses: what `lb status` shows of the host.
@@ -110,10 +112,13 @@ impl Daemon for Shared {
     }
 
     fn counts(&self) -> Result<Counts, ApiError> {
-        match &self.in_force.load_full().kernel {
-            Some(kernel) => kernel.counts().map_err(unreadable),
-            None => Ok(Counts::default()),
-        }
+        let in_force = self.in_force.load_full();
+        let mut counts = match &in_force.kernel {
+            Some(kernel) => kernel.counts().map_err(unreadable)?,
+            None => Counts::default(),
+        };
+        counts.add(&in_force.proxy);
+        Ok(counts)
     }
 
     fn flows(&self, query: &FlowQuery) -> Result<Vec<FlowRow>, ApiError> {
@@ -128,11 +133,17 @@ impl Daemon for Shared {
         self.in_force.load().obstacles.clone()
     }
 
+    fn explain_http(&self, query: &ExplainHttpQuery) -> Result<ExplainedHttp, ApiError> {
+        let in_force = self.in_force.load_full();
+        explain::http(&in_force.proxy, &in_force.snapshot, query)
+    }
+
     fn metrics(&self) -> Result<String, ApiError> {
         let counts = self.counts()?;
         let scrape = Scrape {
             snapshot: &self.snapshot(),
             counts: &counts,
+            proxy: &self.in_force.load().proxy,
             health: &self.checks,
             reloads: self.reloads(),
             started: self.started.duration_since(SystemTime::UNIX_EPOCH).map_or(0, |d| d.as_secs()),
@@ -155,7 +166,7 @@ impl InKernel {
         let backends = stats.backends.iter().filter_map(|(id, c)| {
             Some((
                 self.backends.get(id)?.clone(),
-                BackendCount { stats: c.total, active: c.active },
+                BackendCount { stats: c.total, active: c.active, ..BackendCount::default() },
             ))
         });
         Ok(Counts {
@@ -163,6 +174,7 @@ impl InKernel {
             drops: stats.drops.iter().map(|(_, n)| *n).collect(),
             events: stats.events.iter().map(|(_, n)| *n).collect(),
             flows: stats.established + stats.half_open,
+            ..Counts::default()
         })
     }
 }

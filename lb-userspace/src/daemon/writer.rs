@@ -120,7 +120,9 @@ impl Writer {
                 self.bring_into_force().await;
                 notify::ready(&self.in_force, !self.faults.files.is_empty());
             }
+            Input::Reopen => self.proxy.reopen_log(),
             Input::Tick => {
+                self.proxy.view().tick();
                 self.is_stale |= self.faults.apply.is_some();
                 self.listen_again().await;
                 self.forget_unloaded();
@@ -287,6 +289,7 @@ impl Writer {
             snapshot: self.in_force.clone(),
             ready: before.ready || is_in_force,
             kernel: kernel.map(|k| k.published(&self.in_force)),
+            proxy: self.proxy.view(),
             obstacles: kernel.map(KernelPath::obstacles).unwrap_or_default(),
             host: kernel.map(KernelPath::host).unwrap_or_default(),
             providers: self.providers(),

@@ -32,7 +32,7 @@ mod strip_prefix;
 mod strip_prefix_regex;
 pub mod tcp;
 #[cfg(test)]
-pub(crate) mod testing;
+mod testing;
 #[cfg(test)]
 mod tests;
 

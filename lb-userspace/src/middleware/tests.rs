@@ -1,13 +1,18 @@
 //! What all middlewares have in common, and every field of each.
 
+use std::{fs, path::Path};
+
+use base64::{Engine, engine::general_purpose::STANDARD};
+
 use super::testing::{fault, read};
 
-/// Every field that Traefik documents for v3, and v2's where they differ.
+/// Every field that Traefik documents for v3, and v2's where they differ. `FOLDER` holds files.
 const ALL: &[(&str, &str)] = &[
     ("addPrefix", "addPrefix: { prefix: /v1 }"),
     (
         "basicAuth",
-        "basicAuth: { users: ['test:$apr1$H6uskkkW$IgXLP6ewTrSuBkTrqE8wj/'], usersFile: f, \
+        "basicAuth: { users: ['test:$apr1$H6uskkkW$IgXLP6ewTrSuBkTrqE8wj/'], \
+         usersFile: FOLDER/basic, \
          realm: r, headerField: X-User, removeHeader: true }",
     ),
     (
@@ -32,7 +37,8 @@ const ALL: &[(&str, &str)] = &[
     ("contentType", "contentType: { autoDetect: false }"),
     (
         "digestAuth",
-        "digestAuth: { users: ['test:traefik:a2688e031edb4be6a3797f3882655c05'], usersFile: f, \
+        "digestAuth: { users: ['test:traefik:a2688e031edb4be6a3797f3882655c05'], \
+         usersFile: FOLDER/digest, \
          realm: r, headerField: X-User, removeHeader: true }",
     ),
     (
@@ -47,7 +53,7 @@ const ALL: &[(&str, &str)] = &[
          authRequestHeaders: [Accept, X-CustomHeader], addAuthCookiesToResponse: [Session-Cookie], \
          forwardBody: true, maxBodySize: 1000, maxResponseBodySize: 1000, headerField: X-User, \
          preserveLocationHeader: true, preserveRequestMethod: true, \
-         tls: { ca: ca.crt, cert: foo.cert, key: foo.key, insecureSkipVerify: true } }",
+         tls: { ca: FOLDER/cert, cert: FOLDER/cert, key: FOLDER/key, insecureSkipVerify: true } }",
     ),
     ("grpcWeb", "grpcWeb: { allowOrigins: ['*'] }"),
     (
@@ -106,9 +112,31 @@ const ALL: &[(&str, &str)] = &[
     ("stripPrefixRegex", "stripPrefixRegex: { regex: ['/foo/[a-z0-9]+/[0-9]+/'] }"),
 ];
 
+fn pem(label: &str, der: &[u8]) -> String {
+    let lines = STANDARD.encode(der).as_bytes().chunks(64).map(<[u8]>::to_vec).collect::<Vec<_>>();
+    let text = String::from_utf8(lines.join(&b'\n')).unwrap();
+    format!("-----BEGIN {label}-----\n{text}\n-----END {label}-----\n")
+}
+
+/// Puts there what the fields name.
+fn fill(folder: &Path) {
+    let made = rcgen::generate_simple_self_signed(["a.example".to_owned()]).unwrap();
+    for (name, text) in [
+        ("basic", "test:$apr1$H6uskkkW$IgXLP6ewTrSuBkTrqE8wj/".to_owned()),
+        ("digest", "test:traefik:a2688e031edb4be6a3797f3882655c05".to_owned()),
+        ("cert", pem("CERTIFICATE", made.cert.der())),
+        ("key", pem("PRIVATE KEY", &made.signing_key.serialize_der())),
+    ] {
+        fs::write(folder.join(name), text).unwrap();
+    }
+}
+
 #[test]
 fn every_field_is_taken_whatever_its_case() {
+    let folder = tempfile::tempdir().unwrap();
+    fill(folder.path());
     for (kind, yaml) in ALL {
+        let yaml = &yaml.replace("FOLDER", &folder.path().display().to_string());
         let settings = read(yaml).unwrap_or_else(|faults| panic!("{yaml}: {faults:?}"));
         assert_eq!(settings.kind(), *kind);
         let (name, rest) = yaml.split_once(':').expect("a kind");

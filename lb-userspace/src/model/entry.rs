@@ -44,6 +44,9 @@ pub struct EntryPointOptions {
     pub encode_semicolons: bool,
     /// `http.sanitizePath`: `/../` and `//` are resolved before routing. Default true.
     pub sanitize_path: bool,
+    /// `http.requestIds`: a request without an `X-Request-Id` gets one. Default false: those that
+    /// come are passed on.
+    pub request_ids: bool,
     /// `http2.maxConcurrentStreams`. Default 250.
     pub max_streams: u32,
     /// `transport.respondingTimeouts`.
@@ -77,6 +80,7 @@ impl Default for EntryPointOptions {
             max_headers: 128,
             encode_semicolons: false,
             sanitize_path: true,
+            request_ids: false,
             max_streams: 250,
             timeouts: RespondingTimeouts::default(),
             accept_grace: Duration::ZERO,

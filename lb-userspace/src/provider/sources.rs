@@ -313,6 +313,4 @@ pub fn check(main: &Path) -> Checked {
 }
 
 #[cfg(test)]
-mod http_tests;
-#[cfg(test)]
 mod tests;

@@ -73,7 +73,8 @@ impl Decoder {
     }
 
     /// Whether the last byte was read.
-    pub(crate) fn is_done(&self) -> bool {
+    #[cfg(test)]
+    fn is_done(&self) -> bool {
         matches!(self.state, State::End)
     }
 

@@ -7,7 +7,12 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::{Head, Reply, body::Body, head::Version};
+use super::{
+    Head, Reply,
+    body::Body,
+    head::{Span, Version},
+    table::Balanced,
+};
 use crate::balance::Server;
 
 /// Who asks, and how they are connected. The same for all requests of a connection.
@@ -126,6 +131,10 @@ pub struct Exchange {
     pub broke: Option<&'static str>,
     /// Whether the body went to a server bit by bit: it can't be sent again.
     pub(crate) body_was_taken: bool,
+    /// The service that was asked last.
+    pub(crate) service: Option<Arc<Balanced>>,
+    /// The target as it came.
+    asked: Span,
 }
 
 impl Exchange {
@@ -133,6 +142,7 @@ impl Exchange {
     pub fn new(client: Arc<Client>, request: Head, body: Body) -> Self {
         Self {
             client,
+            asked: request.target,
             request,
             body,
             answer: Answer::default(),
@@ -148,6 +158,7 @@ impl Exchange {
             bytes_out: 0,
             broke: None,
             body_was_taken: false,
+            service: None,
         }
     }
 
@@ -180,6 +191,11 @@ impl Exchange {
     /// The sender's address.
     pub fn ip(&self) -> IpAddr {
         self.client.peer.ip().to_canonical()
+    }
+
+    /// The target as it came, whatever filters have made of it.
+    pub(crate) fn asked(&self) -> &str {
+        self.request.text(self.asked)
     }
 
     /// Whether it asks for another protocol than HTTP/2, which is agreed on otherwise.

@@ -4,7 +4,7 @@
 use std::{rc::Rc, sync::Arc, time::Instant};
 
 use super::{
-    Answer, Body, Exchange, Outcome, Reply, Retry, Step,
+    Answer, Body, BodyError, Exchange, Outcome, Reply, Retry, Step,
     alarm::Alarm,
     http2, mirror,
     table::{Balanced, Route, Slot, Target, key},
@@ -104,53 +104,28 @@ async fn service_answer(
     exchange: &mut Exchange,
     alarm: &Alarm,
 ) {
+    exchange.service = Some(Arc::clone(service));
     let retry = exchange.retry.take();
     if let Some(retry) = &retry {
         retry.budget.deposit();
     }
-    let begun = Instant::now();
     let mut avoid = Vec::new();
     for attempt in 1.. {
         let tried = attempt_once(worker, service, exchange, alarm, &mut avoid).await;
-        let Some(retry) = &retry else { return settle(exchange, tried) };
-        let (is_safe, status) = match &tried {
-            Ok(()) => (retry.may_repeat(exchange), Some(exchange.answer.head.status())),
-            Err(failure) => {
-                let is_safe = failure.is_network && retry.may_repeat(exchange);
-                (failure.is_safe || is_safe, None)
-            }
-        };
-        if !is_safe || !again(retry, attempt, status, begun).await {
-            return settle(exchange, tried);
+        let Err(failure) = tried else { return };
+        if !failure.is_safe || !again(retry.as_ref(), attempt).await {
+            exchange.network_error = failure.is_network;
+            exchange.answer = Answer::from(failure.reply);
+            return;
         }
-        exchange.answer = Answer::default();
         exchange.retries += 1;
     }
 }
 
-/// What an attempt came to is the answer.
-fn settle(exchange: &mut Exchange, tried: Result<(), Failure>) {
-    if let Err(failure) = tried {
-        exchange.network_error = failure.is_network;
-        exchange.answer = Answer::from(failure.reply);
-    }
-}
-
-impl Retry {
-    /// Whether a request may reach a server twice.
-    fn may_repeat(&self, exchange: &Exchange) -> bool {
-        !exchange.body_was_taken && (self.any_method || is_idempotent(exchange.request.method()))
-    }
-}
-
-/// Whether another attempt is wanted and granted; waits for its time.
-async fn again(retry: &Retry, attempt: u32, status: Option<u16>, begun: Instant) -> bool {
-    let is_late = || retry.timeout.is_some_and(|timeout| begun.elapsed() >= timeout);
-    if attempt >= retry.attempts
-        || !retry.when.wants(attempt, status)
-        || is_late()
-        || !retry.budget.withdraw()
-    {
+/// Whether another attempt is granted; waits for its time.
+async fn again(retry: Option<&Retry>, attempt: u32) -> bool {
+    let Some(retry) = retry else { return false };
+    if attempt >= retry.attempts || !retry.budget.withdraw() {
         return false;
     }
     let pause = retry.initial_interval.saturating_mul(1 << (attempt - 1).min(16));
@@ -185,7 +160,7 @@ async fn attempt_once(
         match over(worker, service, ticket, exchange, alarm).await {
             Err(Tried::Unreachable(server, why)) => {
                 avoid.push(server);
-                if dispatch >= REDISPATCHES || avoid.len() >= service.servers() {
+                if dispatch >= REDISPATCHES || avoid.len() >= service.group().len() {
                     let text = "the server can't be reached";
                     let status = if why == "connect_timeout" { 504 } else { 502 };
                     return Err(failure(status, why, text, true));
@@ -308,6 +283,10 @@ fn sent_badly(exchange: &Exchange, error: SendError) -> Tried {
             failure(502, reason, "the server's answer can't be used", is_safe)
         }
         SendError::Timeout => failure(504, "server_timeout", "the server took too long", is_safe),
+        SendError::Client(BodyError::Timeout) => Failure {
+            is_network: false,
+            ..failure(408, "client_body_timeout", "the request's body took too long", false)
+        },
         SendError::Client(_) => Failure {
             is_network: false,
             ..failure(400, "client_body_broken", "the request's body broke off", false)
@@ -318,10 +297,7 @@ fn sent_badly(exchange: &Exchange, error: SendError) -> Tried {
 /// Whether a request may be sent twice: its method is idempotent (RFC 9110 §9.2.2) and its body,
 /// if it has one, is still there.
 fn may_repeat(exchange: &Exchange) -> bool {
-    !exchange.body_was_taken && is_idempotent(exchange.request.method())
-}
-
-/// RFC 9110 §9.2.2.
-pub(crate) fn is_idempotent(method: &str) -> bool {
-    matches!(method, "GET" | "HEAD" | "OPTIONS" | "TRACE" | "PUT" | "DELETE")
+    let method = exchange.request.method();
+    !exchange.body_was_taken
+        && matches!(method, "GET" | "HEAD" | "OPTIONS" | "TRACE" | "PUT" | "DELETE")
 }

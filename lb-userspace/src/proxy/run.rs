@@ -12,21 +12,28 @@ use socket2::{Domain, Protocol, Socket, Type};
 use tokio::sync::oneshot;
 
 use super::{
-    Internals,
+    Internals, View,
+    observe::{Observing, log::Log},
     table::Tables,
+    udp,
     worker::{Handle, Order},
 };
 use crate::model::{self, EntryPoint, Path, Snapshot};
 
 /// Connections that may wait to be accepted, for each worker.
 const BACKLOG: i32 = 4096;
+/// How long the end waits for the access log.
+const LAST_LINES: Duration = Duration::from_secs(2);
+
+/// Where and for what.
+type Listening = (SocketAddr, model::Protocol);
 
 /// Workers and what they serve. Dropping it ends nothing: see [`Self::drain`].
 pub struct Proxy {
     workers: Vec<Handle>,
     tables: Tables,
     /// By entry point: where it listens.
-    listening: BTreeMap<String, SocketAddr>,
+    listening: BTreeMap<String, Listening>,
     faults: Vec<String>,
 }
 
@@ -52,29 +59,31 @@ impl Proxy {
     pub fn follow(&mut self, snapshot: &Snapshot) {
         self.tables.follow(snapshot);
         self.faults.clear();
+        self.observe(snapshot);
         let wanted = wanted(snapshot);
         let gone: Vec<String> = self
             .listening
             .iter()
-            .filter(|(name, address)| wanted.get(*name) != Some(address))
+            .filter(|(name, at)| wanted.get(*name) != Some(at))
             .map(|(name, _)| name.clone())
             .collect();
         for name in gone {
             self.listening.remove(&name);
             self.tell_all(|| Order::Close(name.as_str().into()));
         }
-        for (name, address) in wanted {
-            if !is_on_host(address.ip()) {
+        for (name, at) in wanted {
+            let ip = at.0.ip();
+            if !is_on_host(ip) {
                 self.faults.push(format!(
-                    "entry point {name:?}: this host doesn't have {}, so that nothing comes in there; \
-                     lb adds the addresses of kernel routers alone so far: add it by `ip address add`",
-                    address.ip()
+                    "entry point {name:?}: this host doesn't have {ip}, so that nothing comes in \
+                     there; lb adds the addresses of kernel routers alone so far: add it by \
+                     `ip address add`"
                 ));
             }
             if !self.listening.contains_key(&name)
-                && let Err(error) = self.listen(&name, address)
+                && let Err(error) = self.listen(&name, at)
             {
-                self.faults.push(format!("entry point {name:?}: listening on {address}: {error}"));
+                self.faults.push(format!("entry point {name:?}: listening on {}: {error}", at.0));
             }
         }
     }
@@ -82,7 +91,65 @@ impl Proxy {
     /// What could not be done as asked: sockets, and routers that are off.
     pub fn faults(&self) -> Vec<String> {
         let routers = self.tables.faults.iter().map(|(id, why)| format!("router {id}: {why}"));
-        self.faults.iter().cloned().chain(routers).collect()
+        let mut faults: Vec<String> = self.faults.iter().cloned().chain(routers).collect();
+        for entry in self.tables.entries.values() {
+            let table = entry.table.load();
+            faults.extend(table.tcp.faults.iter().map(|(router, why)| match router {
+                Some(id) => format!("router {id}: {why}"),
+                None => format!("entry point {}: {why}", entry.name),
+            }));
+        }
+        faults.extend(self.tables.tls.problems());
+        faults
+    }
+
+    /// What is as it has to be and may still surprise: whose default certificate is served.
+    pub fn notes(&self) -> Vec<String> {
+        self.tables.tls.notes()
+    }
+
+    /// What there is to read of it.
+    pub fn view(&self) -> View {
+        View {
+            entries: Arc::clone(&self.tables.entries),
+            routes: Arc::clone(&self.tables.routes),
+            slots: Arc::clone(&self.tables.slots),
+            observing: Arc::clone(&self.tables.observing),
+        }
+    }
+
+    /// The access log goes on in a new file: the old one was moved away.
+    pub fn reopen_log(&self) {
+        if let Some(log) = &self.tables.observing.load().log {
+            log.reopen();
+        }
+    }
+
+    /// What is counted and logged follows the settings. A log that can't be opened leaves the old
+    /// one in place.
+    fn observe(&mut self, snapshot: &Snapshot) {
+        let settings = &snapshot.settings;
+        let old = self.tables.observing.load_full();
+        let is_same = old.log.as_ref().map(|log| log.settings()) == settings.access_log.as_ref();
+        if is_same && old.metrics == settings.metrics {
+            return;
+        }
+        let log = match &settings.access_log {
+            None => None,
+            Some(_) if is_same => old.log.clone(),
+            Some(wanted) => match Log::start(wanted, old.log.as_deref()) {
+                Ok(log) => Some(Arc::new(log)),
+                Err(error) => {
+                    self.faults.push(format!("accessLog: {error}"));
+                    old.log.clone()
+                }
+            },
+        };
+        let mut new = Observing::new(settings.metrics.clone(), log);
+        if new.bounds == old.bounds {
+            new.bounds = Arc::clone(&old.bounds);
+        }
+        self.tables.observing.store(Arc::new(new));
     }
 
     /// Ends connections as they become idle, within `patience`; resolves when all are gone.
@@ -97,16 +164,36 @@ impl Proxy {
             // A worker that is gone has nothing left to end.
             let _gone = end.await;
         }
+        if let Some(log) = &self.tables.observing.load().log {
+            log.sync(LAST_LINES);
+        }
     }
 
-    fn listen(&mut self, name: &str, address: SocketAddr) -> io::Result<()> {
-        let Some(entry) = self.tables.entries.get(name) else { return Ok(()) };
-        let sockets =
-            self.workers.iter().map(|_| socket(address)).collect::<io::Result<Vec<_>>>()?;
-        for (worker, socket) in self.workers.iter().zip(sockets) {
-            worker.tell(Order::Listen(Arc::clone(entry), socket));
+    fn listen(&mut self, name: &str, at: Listening) -> io::Result<()> {
+        match at {
+            (address, model::Protocol::Udp) => {
+                let Some(entry) = self.tables.udp.get(name) else { return Ok(()) };
+                self.hand_out(|| udp::bind(address), |s| Order::ListenUdp(Arc::clone(entry), s))?;
+            }
+            (address, _) => {
+                let Some(entry) = self.tables.entries.get(name) else { return Ok(()) };
+                self.hand_out(|| socket(address), |s| Order::Listen(Arc::clone(entry), s))?;
+            }
         }
-        self.listening.insert(name.to_owned(), address);
+        self.listening.insert(name.to_owned(), at);
+        Ok(())
+    }
+
+    /// A socket for each worker, or for none.
+    fn hand_out<S>(
+        &self,
+        bind: impl Fn() -> io::Result<S>,
+        order: impl Fn(S) -> Order,
+    ) -> io::Result<()> {
+        let sockets = self.workers.iter().map(|_| bind()).collect::<io::Result<Vec<_>>>()?;
+        for (worker, socket) in self.workers.iter().zip(sockets) {
+            worker.tell(order(socket));
+        }
         Ok(())
     }
 
@@ -115,8 +202,9 @@ impl Proxy {
     }
 }
 
-/// Where to listen: every TCP entry point but those that the kernel serves.
-fn wanted(snapshot: &Snapshot) -> BTreeMap<String, SocketAddr> {
+/// Where to listen: every TCP entry point but those that the kernel serves, and those of UDP that
+/// a router here wants.
+fn wanted(snapshot: &Snapshot) -> BTreeMap<String, Listening> {
     let in_kernel = |point: &EntryPoint| {
         snapshot
             .routers
@@ -131,13 +219,13 @@ fn wanted(snapshot: &Snapshot) -> BTreeMap<String, SocketAddr> {
     };
     let of_host = |point: &EntryPoint| point.ip.is_none_or(|ip| ip.is_loopback());
     let points = snapshot.entry_points.values().filter(|point| {
-        point.protocol == model::Protocol::Tcp
-            && (in_proxy(point) || of_host(point) && !in_kernel(point))
+        let takes_all = point.protocol == model::Protocol::Tcp && of_host(point);
+        in_proxy(point) || takes_all && !in_kernel(point)
     });
     points
         .map(|point| {
             let ip = point.ip.unwrap_or(IpAddr::V6(Ipv6Addr::UNSPECIFIED));
-            (point.name.clone(), SocketAddr::new(ip, point.port))
+            (point.name.clone(), (SocketAddr::new(ip, point.port), point.protocol))
         })
         .collect()
 }

@@ -4,16 +4,18 @@
 mod build;
 mod service;
 
-use std::sync::Arc;
+use std::sync::{Arc, atomic::Ordering::Relaxed};
 
 use arc_swap::ArcSwap;
 
 pub(crate) use build::Tables;
 pub(crate) use service::{Balanced, Slot, Upstreams, key};
 
-use super::{Exchange, Filter, head::Class, internal::Internal, observe, target, tls::Hosts};
+use super::{
+    Exchange, Filter, head::Class, internal::Internal, observe, observe::Observing, target, tcp,
+};
 use crate::{
-    model::{EntryPointOptions, Id, Middleware},
+    model::{EntryPointOptions, Id, Middleware, Observability},
     rule::Index,
 };
 
@@ -22,6 +24,7 @@ pub(crate) struct Entry {
     pub(crate) name: Arc<str>,
     pub(crate) table: ArcSwap<EntryTable>,
     pub(crate) stats: observe::EntryStats,
+    pub(crate) observing: Arc<ArcSwap<Observing>>,
 }
 
 /// What an entry point serves now.
@@ -31,8 +34,8 @@ pub(crate) struct EntryTable {
     pub(crate) plain: Index<Arc<Route>>,
     /// HTTP routers with TLS.
     pub(crate) secure: Index<Arc<Route>>,
-    /// How TLS is terminated, where it is.
-    pub(crate) tls: Option<Hosts>,
+    /// TCP routers, and how TLS is terminated.
+    pub(crate) tcp: tcp::Table,
 }
 
 /// A router at work.
@@ -44,13 +47,22 @@ pub(crate) struct Route {
     pub(crate) made_from: Vec<Arc<Middleware>>,
     pub(crate) service: Id,
     pub(crate) target: Target,
-    pub(crate) stats: observe::RouteStats,
+    pub(crate) observability: Observability,
+    pub(crate) stats: Arc<observe::RouteStats>,
 }
 
 /// Where a router leads.
 pub(crate) enum Target {
     Service(Arc<Slot>),
     Internal(Internal),
+}
+
+impl Entry {
+    /// Whether more connections are open than it may have.
+    pub(crate) fn is_full(&self) -> bool {
+        let most = self.table.load().options.max_connections;
+        most != 0 && self.stats.open.load(Relaxed) > i64::from(most)
+    }
 }
 
 impl EntryTable {
@@ -67,5 +79,18 @@ impl EntryTable {
         }
         let options = &self.options;
         target::clean(&mut exchange.request, options.sanitize_path, options.encode_semicolons);
+        if options.request_ids && !exchange.request.has("x-request-id") {
+            exchange.request.add("X-Request-Id", request_id());
+        }
     }
+}
+
+/// 128 bits at random, in hexadecimal.
+fn request_id() -> [u8; 32] {
+    let mut bits = fastrand::u128(..);
+    std::array::from_fn(|_| {
+        let digit = b"0123456789abcdef"[(bits & 15) as usize];
+        bits >>= 4;
+        digit
+    })
 }

@@ -11,6 +11,7 @@ use std::{
     time::Duration,
 };
 
+use socket2::{SockFilter, SockRef};
 use tokio::{
     net::TcpListener,
     sync::{Notify, mpsc, oneshot},
@@ -23,8 +24,10 @@ use super::{
     buffers::Buffers,
     clock::Clock,
     http2::Senders,
+    observe::{self, log::Batch},
     splice::Pipes,
     table::Entry,
+    udp,
     upstream::Pool,
 };
 
@@ -32,9 +35,12 @@ use super::{
 pub(crate) enum Order {
     /// Accept connections of an entry point from this socket, in place of the one before.
     Listen(Arc<Entry>, StdListener),
-    /// Accept no more of this entry point's.
+    /// Take datagrams of an entry point from this socket, in place of the one before.
+    ListenUdp(Arc<udp::Entry>, std::net::UdpSocket),
+    /// Accept no more of this entry point's but what has connected already.
     Close(Arc<str>),
-    /// Accept no more; end connections as they become idle, all of them after the time.
+    /// Accept no more but what has connected already; end connections as they become idle, all of
+    /// them after the time.
     Drain(Duration, oneshot::Sender<()>),
 }
 
@@ -48,6 +54,8 @@ pub(crate) struct Worker {
     pub(crate) pool: Pool,
     pub(crate) pipes: Pipes,
     pub(crate) senders: Senders,
+    /// Lines of the access log.
+    pub(crate) lines: RefCell<Batch>,
     connections: Cell<usize>,
     is_draining: Cell<bool>,
     drain: Notify,
@@ -86,28 +94,37 @@ impl Worker {
             self.drain.notified().await;
         }
     }
-
-    /// How many connections there are.
-    pub(crate) fn connections(&self) -> usize {
-        self.connections.get()
-    }
 }
 
 /// Counts a connection while it lives.
-struct Counted(Rc<Worker>, Arc<Entry>);
+struct Counted(Arc<Entry>, #[expect(dead_code, reason = "counts while it lives")] Busy);
 
 impl Counted {
     fn new(worker: &Rc<Worker>, entry: &Arc<Entry>) -> Self {
-        worker.connections.set(worker.connections.get() + 1);
         entry.stats.accepted.fetch_add(1, Relaxed);
         entry.stats.open.fetch_add(1, Relaxed);
-        Self(Rc::clone(worker), Arc::clone(entry))
+        Self(Arc::clone(entry), Busy::new(worker))
     }
 }
 
 impl Drop for Counted {
     fn drop(&mut self) {
-        self.1.stats.open.fetch_sub(1, Relaxed);
+        self.0.stats.open.fetch_sub(1, Relaxed);
+    }
+}
+
+/// What a worker that is to end waits for.
+struct Busy(Rc<Worker>);
+
+impl Busy {
+    fn new(worker: &Rc<Worker>) -> Self {
+        worker.connections.set(worker.connections.get() + 1);
+        Self(Rc::clone(worker))
+    }
+}
+
+impl Drop for Busy {
+    fn drop(&mut self) {
         self.0.connections.set(self.0.connections.get() - 1);
         if self.0.connections.get() == 0 {
             self.0.ended.notify_waiters();
@@ -146,7 +163,7 @@ async fn run(mut inbox: mpsc::UnboundedReceiver<Order>) {
     let worker = Rc::new(Worker::default());
     super::ask::this_thread_is(&worker);
     spawn_local(tick(Rc::clone(&worker)));
-    let mut listening: Vec<(Arc<str>, AbortHandle)> = Vec::new();
+    let mut listening: Vec<(Arc<str>, Ending)> = Vec::new();
     while let Some(order) = inbox.recv().await {
         match order {
             Order::Listen(entry, socket) => {
@@ -154,28 +171,56 @@ async fn run(mut inbox: mpsc::UnboundedReceiver<Order>) {
                 close(&mut listening, &name);
                 match TcpListener::from_std(socket) {
                     Ok(listener) => {
-                        let task = spawn_local(accept(listener, entry, Rc::clone(&worker)));
-                        listening.push((name, task.abort_handle()));
+                        let (closing, closed) = oneshot::channel();
+                        spawn_local(listen(listener, entry, Rc::clone(&worker), closed));
+                        listening.push((name, Ending::Closes(Some((closing, Rc::clone(&worker))))));
+                    }
+                    Err(error) => tracing::error!("entry point {name}: {error}"),
+                }
+            }
+            Order::ListenUdp(entry, socket) => {
+                let name = Arc::clone(&entry.name);
+                close(&mut listening, &name);
+                match udp::Socket::new(socket) {
+                    Ok(socket) => {
+                        let task = spawn_local(udp::serve(socket, entry));
+                        listening.push((name, Ending::Aborts(task.abort_handle())));
                     }
                     Err(error) => tracing::error!("entry point {name}: {error}"),
                 }
             }
             Order::Close(name) => close(&mut listening, &name),
             Order::Drain(patience, done) => {
-                listening.drain(..).for_each(|(_, task)| task.abort());
+                listening.clear();
                 spawn_local(drain(Rc::clone(&worker), patience, done));
             }
         }
     }
 }
 
-fn close(listening: &mut Vec<(Arc<str>, AbortHandle)>, name: &str) {
-    listening.retain(|(other, task)| {
-        if **other == *name {
-            task.abort();
+/// How a listener ends when this is dropped.
+enum Ending {
+    /// Once everybody who has connected is accepted.
+    Closes(Option<(oneshot::Sender<Busy>, Rc<Worker>)>),
+    /// At once.
+    Aborts(AbortHandle),
+}
+
+impl Drop for Ending {
+    fn drop(&mut self) {
+        match self {
+            Self::Closes(closing) => {
+                if let Some((closing, worker)) = closing.take() {
+                    let _ended = closing.send(Busy::new(&worker));
+                }
+            }
+            Self::Aborts(task) => task.abort(),
         }
-        **other != *name
-    });
+    }
+}
+
+fn close(listening: &mut Vec<(Arc<str>, Ending)>, name: &str) {
+    listening.retain(|(other, _)| **other != *name);
 }
 
 async fn drain(worker: Rc<Worker>, patience: Duration, done: oneshot::Sender<()>) {
@@ -188,6 +233,7 @@ async fn drain(worker: Rc<Worker>, patience: Duration, done: oneshot::Sender<()>
     };
     // What has not ended by then is cut off with the process.
     let _late = tokio::time::timeout(patience, empty).await;
+    worker.lines.borrow_mut().flush();
     let _gone = done.send(());
 }
 
@@ -198,6 +244,7 @@ async fn tick(worker: Rc<Worker>) {
     for count in 0u64.. {
         ticks.tick().await;
         worker.alarms.tick();
+        worker.lines.borrow_mut().flush();
         if count % 10 == 0 {
             worker.clock.tick();
             worker.pool.sweep(|_| true);
@@ -205,12 +252,50 @@ async fn tick(worker: Rc<Worker>) {
     }
 }
 
-async fn accept(listener: TcpListener, entry: Arc<Entry>, worker: Rc<Worker>) {
+/// Accepts until it is told to close, and then what has connected before: closing a socket resets
+/// whoever waits there to be accepted.
+async fn listen(
+    listener: TcpListener,
+    entry: Arc<Entry>,
+    worker: Rc<Worker>,
+    closed: oneshot::Receiver<Busy>,
+) {
+    let _busy = tokio::select! {
+        never = accept(&listener, &entry, &worker) => match never {},
+        busy = closed => busy,
+    };
+    let _best_effort = SockRef::from(&listener).attach_filter(&no_syn());
+    let _elapsed = tokio::time::timeout(HANDSHAKES, accept(&listener, &entry, &worker)).await;
+}
+
+/// How long handshakes may go on that began before a socket is closed.
+const HANDSHAKES: Duration = Duration::from_millis(50);
+
+/// Drops what begins a connection, and nothing else: the client tries again and finds who listens
+/// then (classic BPF: load byte 13 of the TCP header, the flags, and test SYN).
+fn no_syn() -> [SockFilter; 4] {
+    [
+        SockFilter::new(0x30, 0, 0, 13),
+        SockFilter::new(0x45, 0, 1, 0x02),
+        SockFilter::new(0x06, 0, 0, 0),
+        SockFilter::new(0x06, 0, 0, u32::MAX),
+    ]
+}
+
+async fn accept(
+    listener: &TcpListener,
+    entry: &Arc<Entry>,
+    worker: &Rc<Worker>,
+) -> std::convert::Infallible {
     loop {
         match listener.accept().await {
             Ok((tcp, peer)) => {
-                let (entry, worker) = (Arc::clone(&entry), Rc::clone(&worker));
+                let (entry, worker) = (Arc::clone(entry), Rc::clone(worker));
                 let counted = Counted::new(&worker, &entry);
+                if entry.is_full() {
+                    observe::refused(&entry, "too_many_connections");
+                    continue;
+                }
                 spawn_local(async move {
                     let _counted = counted;
                     accept::connection(tcp, peer, entry, worker).await;

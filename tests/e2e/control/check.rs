@@ -76,7 +76,7 @@ tcp:
         "conf.d/a.yaml": SOUND,
         "conf.d/b.yaml": "tcp: { services: { x: { loadbalancer: { server: [] } } } }\n"
     ] => [
-        "conf.d/a.yaml:1:1: entryPoints: belongs into the main file; a provider's file has `tcp` and `udp` alone",
+        "conf.d/a.yaml:1:1: entryPoints: belongs into the main file; a provider's file has `http`, `tcp`, `udp` and `tls` alone",
         r#"conf.d/a.yaml:3:34: tcp.routers.pg.entryPoints[0]: no entry point "pg""#,
         r#"conf.d/b.yaml:1:41: tcp.services.x.loadBalancer.server: unknown key; did you mean "servers"?"#,
     ];
@@ -89,8 +89,8 @@ tcp:
     a_missing_file_of_the_provider_is_a_fault: ["lb.yaml": "providers: { file: { filename: none.yaml } }\n"] => [
         "none.yaml: can't be read: No such file or directory (os error 2)",
     ];
-    a_rule_for_the_proxy_is_told: ["lb.yaml": &SOUND.replace("service: pg }", "rule: \"HostSNI(`a.example`)\", service: pg }")] => [
-        "lb.yaml:3:45: tcp.routers.pg.rule: HostSNI(`a.example`) needs the proxy, which lb doesn't have yet",
+    what_the_kernel_can_not_serve_is_told: ["lb.yaml": &SOUND.replace("service: pg }", "datapath: kernel, rule: \"HostSNI(`a.example`)\", service: pg }")] => [
+        "lb.yaml:3:49: tcp.routers.pg.datapath: the kernel can't serve it: it has the rule HostSNI(`a.example`)",
     ];
 }
 

@@ -50,66 +50,66 @@ macro_rules! router {
 }
 
 refused! {
-    an_http_router: "http: { routers: { web: { rule: \"Host(`a`)\", service: web } } }\n" =>
-        "1:9: http.routers: an HTTP router needs the proxy, which lb doesn't have yet";
-    an_http_service: "http: { services: { web: {} } }\n" =>
-        "1:9: http.services: an HTTP service needs the proxy, which lb doesn't have yet";
-    an_http_middleware: "http: { middlewares: { a: {} } }\n" =>
-        "1:9: http.middlewares: an HTTP middleware needs the proxy, which lb doesn't have yet";
-    tls_certificates: "tls: { certificates: [] }\n" =>
-        "1:1: tls: TLS needs the proxy, which lb doesn't have yet";
-    a_certificate_resolver: "certificatesResolvers: { le: {} }\n" =>
-        "1:1: certificatesResolvers: obtaining certificates needs the proxy, which lb doesn't have yet";
-    the_access_log: "accessLog: {}\n" =>
-        "1:1: accessLog: the access log needs the proxy, which lb doesn't have yet";
-    a_tcp_middleware: "tcp: { middlewares: { a: {} } }\n" =>
-        "1:8: tcp.middlewares: a TCP middleware needs the proxy, which lb doesn't have yet";
-    tls_on_a_router: router!("tls: {}") =>
-        "3:33: tcp.routers.pg.tls: TLS on a router needs the proxy, which lb doesn't have yet";
-    middlewares_on_a_router: router!("middlewares: [a]") =>
-        "3:33: tcp.routers.pg.middlewares: a TCP middleware needs the proxy, which lb doesn't have yet";
-    a_name_in_the_rule: router!("rule: \"HostSNI(`a.example`)\"") =>
-        "3:39: tcp.routers.pg.rule: HostSNI(`a.example`) needs the proxy, which lb doesn't have yet";
-    the_proxy_by_choice: router!("datapath: proxy") =>
-        "3:43: tcp.routers.pg.datapath: `datapath: proxy` needs the proxy, which lb doesn't have yet";
+    tls_in_the_kernel: router!("datapath: kernel, tls: {}") =>
+        "3:43: tcp.routers.pg.datapath: the kernel can't serve it: it has TLS";
+    middlewares_in_the_kernel: "entryPoints: { pg: { address: \"198.51.100.10:5432\" } }\ntcp:\n  routers: { pg: { service: pg, datapath: kernel, middlewares: [few] } }\n  middlewares: { few: { inFlightConn: { amount: 9 } } }\n  services: { pg: { loadBalancer: { servers: [ { address: \"10.0.1.5:1\" } ] } } }\n" =>
+        "3:43: tcp.routers.pg.datapath: the kernel can't serve it: it has middlewares";
+    a_name_in_a_rule_in_the_kernel: router!("datapath: kernel, rule: \"HostSNI(`a.example`)\"") =>
+        "3:43: tcp.routers.pg.datapath: the kernel can't serve it: it has the rule HostSNI(`a.example`)";
+    http_in_the_kernel: "entryPoints: { web: { address: \"198.51.100.10:80\" } }\nhttp:\n  routers: { web: { service: web, rule: \"Path(`/`)\", datapath: kernel } }\n  services: { web: { loadBalancer: {} } }\n" =>
+        "3:64: http.routers.web.datapath: the kernel can't serve it: HTTP is the proxy's";
+    an_algorithm_of_the_proxy_in_the_kernel: "entryPoints: { pg: { address: \"198.51.100.10:5432\" } }\ntcp:\n  routers: { pg: { service: pg, datapath: kernel } }\n  services: { pg: { loadBalancer: { algorithm: p2c, servers: [ { address: \"10.0.1.5:1\" } ] } } }\n" =>
+        "3:43: tcp.routers.pg.datapath: the kernel can't serve it: service pg@file has the algorithm p2c, which only the proxy has";
+    the_proxy_protocol_in_the_kernel: "entryPoints: { pg: { address: \"198.51.100.10:5432\" } }\ntcp:\n  routers: { pg: { service: pg, datapath: kernel } }\n  services: { pg: { loadBalancer: { proxyProtocol: {}, servers: [ { address: \"10.0.1.5:1\" } ] } } }\n" =>
+        "3:43: tcp.routers.pg.datapath: the kernel can't serve it: service pg@file has a servers transport";
+    an_entry_point_on_loopback_in_the_kernel: "entryPoints: { pg: { address: \"127.0.0.1:5432\" } }\ntcp:\n  routers: { pg: { service: pg, datapath: kernel } }\n  services: { pg: { loadBalancer: { servers: [ { address: \"10.0.1.5:1\" } ] } } }\n" =>
+        "3:43: tcp.routers.pg.datapath: the kernel can't serve it: entry point \"pg\" is on loopback (127.0.0.1), where no packet comes in";
+    http3: "entryPoints: { web: { address: \":443\", http3: {} } }\n" =>
+        "1:40: entryPoints.web.http3: HTTP/3 isn't done yet";
+    tracing: "tracing: { otlp: {} }\n" =>
+        "1:1: tracing: sending spans isn't done yet; trace context (W3C) is passed on without it";
+    a_plugin: "http: { middlewares: { a: { plugin: { x: {} } } } }\n" =>
+        "1:29: http.middlewares.a.plugin: lb has no plugins; its own middlewares are listed in README.md";
+    a_generated_certificate: "tls: { stores: { default: { defaultGeneratedCert: { resolver: le } } } }\n" =>
+        "1:29: tls.stores.default.defaultGeneratedCert: obtaining certificates isn't done yet: give `defaultCertificate`";
+    certificates_of_tailscale: "certificatesResolvers: { ts: { tailscale: {} } }\n" =>
+        "1:32: certificatesResolvers.ts.tailscale: certificates of Tailscale aren't done yet";
+    spiffe: "http: { serversTransports: { t: { spiffe: {} } } }\n" =>
+        "1:35: http.serversTransports.t.spiffe: SPIFFE isn't done yet: give `rootCAs` and `peerCertURI`";
+    failing_over_by_status: "http: { services: { a: { failover: { service: a@docker, fallback: b@docker, errors: { status: [\"500\"] } } } } }\n" =>
+        "1:77: http.services.a.failover.errors: failing over by the status of an answer isn't done yet";
+    labels_from_headers: "metrics: { prometheus: { headerLabels: { a: b } } }\n" =>
+        "1:26: metrics.prometheus.headerLabels: labels from headers aren't done yet";
+    routers_under_routers: "http: { routers: { a: { rule: \"Path(`/`)\", service: a@docker, parentRefs: [b] } } }\n" =>
+        "1:63: http.routers.a.parentRefs: routers under routers aren't done yet; write one rule";
     direct_server_return: service!("forwarding: dsr") =>
         "1:94: tcp.services.pg.loadBalancer.forwarding: forwarding \"dsr\" isn't done yet; \"nat\" is";
     ipip: service!("forwarding: ipip") =>
         "1:94: tcp.services.pg.loadBalancer.forwarding: forwarding \"ipip\" isn't done yet; \"nat\" is";
     gue: service!("forwarding: gue") =>
         "1:94: tcp.services.pg.loadBalancer.forwarding: forwarding \"gue\" isn't done yet; \"nat\" is";
-    an_algorithm_of_the_proxy: service!("algorithm: p2c") =>
-        "1:93: tcp.services.pg.loadBalancer.algorithm: \"p2c\" needs the proxy, which lb doesn't have yet; the kernel has \"maglev\", \"roundRobin\", \"leastConn\", \"sourceHash\" and \"random\"";
-    the_proxy_protocol: service!("proxyProtocol: {}") =>
-        "1:82: tcp.services.pg.loadBalancer.proxyProtocol: the PROXY protocol needs the proxy, which lb doesn't have yet";
     another_provider: "providers: { docker: {} }\n" =>
         "1:14: providers.docker: lb doesn't have this provider yet; `file` is the one there is";
-    a_grpc_check: service!("healthCheck: { mode: grpc }") =>
-        "1:103: tcp.services.pg.loadBalancer.healthCheck.mode: gRPC checks aren't done yet; \"tcp\" and \"http\" are";
-    an_entry_point_without_address: "entryPoints: { pg: { address: \":5432\" } }\ntcp:\n  routers: { pg: { service: pg } }\n  services: { pg: { loadBalancer: { servers: [ { address: \"10.0.1.5:1\" } ] } } }\n" =>
-        "3:14: tcp.routers.pg: entry point \"pg\" (\":5432\") has no address of its own, which under `datapath: auto` needs the proxy, which lb doesn't have yet; give the entry point an address of the network, or the router `datapath: kernel`, which takes every address of the interfaces";
-    an_entry_point_on_loopback: "entryPoints: { pg: { address: \"127.0.0.1:5432\" } }\ntcp:\n  routers: { pg: { service: pg } }\n  services: { pg: { loadBalancer: { servers: [ { address: \"10.0.1.5:1\" } ] } } }\n" =>
-        "3:14: tcp.routers.pg: entry point \"pg\" (127.0.0.1) is on loopback, which needs the proxy, which lb doesn't have yet; give the entry point an address of the network";
+    a_check_of_bytes: service!("healthCheck: { send: a, expect: b }") =>
+        "1:97: tcp.services.pg.loadBalancer.healthCheck.send: a check that sends and expects bytes isn't done yet; `mode: http` is\n1:106: tcp.services.pg.loadBalancer.healthCheck.expect: a check that sends and expects bytes isn't done yet; `mode: http` is";
 }
 
-/// A router that needs the proxy is off alone; the one beside it forwards.
+/// A router that the kernel is to serve and can't is off alone; the one beside it forwards.
 #[test]
-fn a_router_for_the_proxy_is_off_alone() -> Result<()> {
+fn a_router_that_the_kernel_can_not_serve_is_off_alone() -> Result<()> {
     let (lab, _servers) = lab()?;
     let config = pg()
         .replace("entryPoints:\n", "entryPoints:\n  tls: { address: \"198.51.100.10:443\" }\n")
         .replace(
             "  routers:\n",
-            "  routers:\n    tls: { entryPoints: [tls], service: pg, tls: {} }\n",
+            "  routers:\n    tls: { entryPoints: [tls], service: pg, datapath: kernel, tls: {} }\n",
         );
     let daemon = start(&lab, &config)?;
     lab.client.run(|| Echo::connect(lab.vip(5432)))?;
     let faults = super::kit::faults(&daemon)?;
     assert_eq!(faults.len(), 1, "{faults:?}");
     assert!(
-        faults[0].ends_with(
-            "tcp.routers.tls.tls: TLS on a router needs the proxy, which lb doesn't have yet"
-        ),
+        faults[0].ends_with("tcp.routers.tls.datapath: the kernel can't serve it: it has TLS"),
         "{faults:?}"
     );
     let routers = daemon.json(&["routers"])?;

@@ -2,6 +2,7 @@
 //! them inside [`crate::Namespace::run`].
 
 pub mod http;
+pub mod http1;
 pub mod load;
 pub mod tcp;
 pub mod udp;

@@ -4,8 +4,10 @@
 
 pub mod echo;
 pub mod http;
+mod origin;
 mod tcp;
 pub mod udp;
 
+pub use origin::Origin;
 pub use tcp::{Handler, TcpServer};
 pub use udp::UdpEcho;

@@ -44,6 +44,9 @@ fn http(options: &EntryPointOptions) -> Value {
         "sanitizePath": options.sanitize_path,
         "encodeQuerySemicolons": options.encode_semicolons,
     });
+    if options.request_ids {
+        http["requestIds"] = json!(true);
+    }
     if let Some(redirection) = &options.redirection {
         http["redirections"] = json!({ "entryPoint": {
             "to": redirection.to,

@@ -99,6 +99,7 @@ fn options(
         max_headers: http.max_headers.get().map_or(default.max_headers, |n| n.u32() as usize),
         encode_semicolons: http.encode_semicolons.or(default.encode_semicolons),
         sanitize_path: http.sanitize_path.or(default.sanitize_path),
+        request_ids: http.request_ids.or(default.request_ids),
         max_streams: raw
             .http2
             .get()
@@ -176,7 +177,7 @@ fn tls(
     instance: &mut Instance,
 ) -> Option<crate::model::RouterTls> {
     let raw = http.tls.get().and_then(Toggle::on)?;
-    let options = raw.options.at().filter(|at| !router::is_default(&at.value));
+    let options = raw.options.at().filter(|at| !at.value.starts_with("default"));
     let refer = |at| Reference::new(Kind::TlsOptions, at, &owner(provider));
     instance.references.extend(options.map(refer));
     instance.resolved_by.extend(raw.resolver.at().cloned());

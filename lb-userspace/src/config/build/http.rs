@@ -27,10 +27,11 @@ impl Builder<'_> {
         let mut service = Service { algorithm: Algorithm::RoundRobin, ..Service::new(id.clone()) };
         service.composed =
             parts.build(&id, balancer.at(), &raw.spot, &mut references, &mut self.faults);
-        if service.composed.is_none() && parts.are_absent() {
-            if let Some(at) = balancer.required("loadBalancer", &raw.spot, &mut self.faults) {
-                balanced(&mut service, at, &mut references, &mut self.faults);
-            }
+        if service.composed.is_none()
+            && parts.are_absent()
+            && let Some(at) = balancer.required("loadBalancer", &raw.spot, &mut self.faults)
+        {
+            balanced(&mut service, at, &mut references, &mut self.faults);
         }
         self.document.services.push(ServiceDraft { service, spot: raw.spot, references });
     }

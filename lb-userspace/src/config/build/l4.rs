@@ -29,11 +29,12 @@ impl Builder<'_> {
         let mut service = Service::new(id.clone());
         service.composed =
             parts.build(&id, balancer.at(), &raw.spot, &mut references, &mut self.faults);
-        if service.composed.is_none() && parts.are_absent() {
-            if let Some(at) = balancer.required("loadBalancer", &raw.spot, &mut self.faults) {
-                balanced(&mut service, at, &mut references, &mut self.faults);
-                self.own_transport(&mut service, &at.value);
-            }
+        if service.composed.is_none()
+            && parts.are_absent()
+            && let Some(at) = balancer.required("loadBalancer", &raw.spot, &mut self.faults)
+        {
+            balanced(&mut service, at, &mut references, &mut self.faults);
+            self.own_transport(&mut service, &at.value);
         }
         self.document.services.push(ServiceDraft { service, spot: raw.spot, references });
     }

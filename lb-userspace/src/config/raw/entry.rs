@@ -53,6 +53,7 @@ object! {
         max_headers: Whole<1, 10_000> = "maxHeaders",
         encode_semicolons: bool = "encodeQuerySemicolons",
         sanitize_path: bool = "sanitizePath",
+        request_ids: bool = "requestIds",
     }
     refused {
         "encodedCharacters" => "encoded characters are passed on as they come; use PathRegexp in a rule",

@@ -73,7 +73,7 @@ impl<'d> Resolver<'d> {
         if self.instance.unknown || !self.instance.faulty.is_empty() {
             return;
         }
-        dynamics.extend(self.resolved.dynamic.iter().map(|(name, dynamic)| (*name, dynamic)));
+        dynamics.extend(self.resolved.dynamic.values());
         let judged =
             reconcile::judge(&dynamics, &self.instance.settings, &self.instance.entry_points);
         let mut off: BTreeSet<Id> = BTreeSet::new();
@@ -81,7 +81,7 @@ impl<'d> Resolver<'d> {
             let spot = self.drafts.get(&trouble.router).map(|draft| precise(draft, &trouble.fault));
             let place = spot.map_or_else(|| trouble.fault.place.clone(), |spot| spot.place());
             let path = spot.map_or_else(|| trouble.fault.path.clone(), |spot| spot.path.clone());
-            self.resolved.off.push(Fault { place, path, ..trouble.fault });
+            self.resolved.off.push(Fault { place, path, ..*trouble.fault });
             off.insert(trouble.router);
         }
         for dynamic in self.resolved.dynamic.values_mut() {

@@ -241,6 +241,11 @@ mod tests {
         let told = fault("basicAuth: { users: ['name:secret'] }");
         assert!(told.contains("expected `name:hash`") && !told.contains("secret"), "{told}");
         assert!(fault("basicAuth: {}").contains("nobody could come in"));
+        let told = fault("basicAuth: { usersFile: /missing/users }");
+        assert_eq!(
+            told,
+            "basicAuth.usersFile: /missing/users: No such file or directory (os error 2)"
+        );
         let settings = read(&format!("basicAuth: {{ {USERS} }}")).unwrap();
         assert!(!format!("{settings:?}").contains("apr1"));
     }

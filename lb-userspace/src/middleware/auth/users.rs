@@ -124,7 +124,8 @@ fn read<T: Entry>(
     Ok((users, stamp))
 }
 
-/// `users` and `usersFile`, checked; what a user's line is stays out of faults.
+/// `users` and `usersFile`, checked, what the file holds too; what a user's line is stays out of
+/// faults.
 pub(super) fn check<T: Entry>(
     users: &Field<Vec<At<String>>>,
     file: &Field<String>,
@@ -141,7 +142,14 @@ pub(super) fn check<T: Entry>(
     if users.is_absent() && file.is_absent() {
         faults.push(owner.fault("nobody could come in: give `users` or `usersFile`"));
     }
-    (inline, file.at().map(parts::path))
+    let file = file.at().map(|at| {
+        let path = parts::path(at);
+        if let Err(why) = read::<T>(&[], Some(&path), None) {
+            faults.push(at.spot.fault(why));
+        }
+        path
+    });
+    (inline, file)
 }
 
 #[cfg(test)]

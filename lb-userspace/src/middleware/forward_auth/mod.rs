@@ -20,6 +20,7 @@ use crate::{
     proxy::{
         Filter,
         fetch::{self, FetchLimits, Fetcher},
+        tls::Connector,
     },
 };
 
@@ -93,6 +94,11 @@ impl Kind for ForwardAuth {
         let uri = uri.map_err(|why| faults.push(address.spot.fault(why))).ok()?;
         let regex = keys.response_headers_regex.at().filter(|at| !at.value.is_empty());
         let size = |field: &Field<Bytes>| field.get().and_then(|n| u64::try_from(n.0).ok());
+        let tls = tls(&keys.tls, faults);
+        // Files that can't be used are told now rather than when somebody asks.
+        if let (Err(why), Some(at)) = (Connector::alone(&tls, &[]), keys.tls.at()) {
+            faults.push(at.spot.fault(why));
+        }
         let response = match keys.max_response_size.get() {
             Some(bytes) => usize::try_from(bytes.0).unwrap_or(usize::MAX),
             None => MAX_RESPONSE,
@@ -114,7 +120,7 @@ impl Kind for ForwardAuth {
             header_field: parts::header_name(&keys.header_field, faults),
             preserve_location: keys.preserve_location.or_default(),
             preserve_method: keys.preserve_method.or_default(),
-            tls: tls(&keys.tls, faults),
+            tls,
         })
     }
 

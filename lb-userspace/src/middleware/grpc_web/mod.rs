@@ -1,5 +1,6 @@
 //! `grpcWeb`: gRPC for browsers, which have neither HTTP/2 frames nor trailers: trailers come as the
-//! body's last message, and with `-text` all of it is base64 (gRPC's own description of gRPC-Web).
+//! body's last message, and with `-text` all of it is base64.
+//! ("PROTOCOL-WEB" of gRPC.)
 
 mod body;
 

@@ -109,14 +109,14 @@ tcp_middlewares! {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use std::path::Path;
 
     use super::*;
     use crate::config::syntax;
 
     /// Reads one as a file has it; the faults where it is none.
-    pub(super) fn read(yaml: &str) -> Result<Settings, Vec<String>> {
+    pub(crate) fn read(yaml: &str) -> Result<Settings, Vec<String>> {
         let node = syntax::parse(Path::new("test.yaml"), yaml.as_bytes()).expect("YAML");
         let mut cx = Cx::new("test.yaml");
         let raw = Raw::decode(&node, &mut cx);

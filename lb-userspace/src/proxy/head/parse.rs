@@ -60,7 +60,7 @@ pub(crate) fn request(
     let length = match parsed.parse_with_uninit_headers(bytes, room) {
         Ok(httparse::Status::Complete(length)) if length <= limits.bytes => length,
         Ok(httparse::Status::Partial) if bytes.len() < limits.bytes => return Ok(None),
-        Ok(_) => return Err(too_long(bytes)),
+        Ok(_) => return Err(too_long(bytes, limits.bytes)),
         Err(error) => return Err(refused(error, bytes)),
     };
     let (Some(method), Some(target), Some(version)) = (parsed.method, parsed.path, parsed.version)
@@ -175,13 +175,14 @@ fn refused(error: httparse::Error, bytes: &[u8]) -> Refusal {
 /// Whether the first line ends in `HTTP/…`, whatever the version.
 fn is_http(bytes: &[u8]) -> bool {
     let line = bytes.split(|&b| b == b'\n').next().unwrap_or_default().trim_ascii_end();
-    let last = line.rsplit(|&b| b == b' ').next().unwrap_or_default();
-    last.len() == 8 && last.starts_with(b"HTTP/") && last[6] == b'.'
+    let mut words = line.split(|&b| b == b' ');
+    let last = words.next_back().unwrap_or_default();
+    words.count() == 2 && last.len() == 8 && last.starts_with(b"HTTP/") && last[6] == b'.'
 }
 
 /// A head without end: the target is to blame where its line hasn't ended either.
-fn too_long(bytes: &[u8]) -> Refusal {
-    match memchr::memchr(b'\n', bytes) {
+fn too_long(bytes: &[u8], most: usize) -> Refusal {
+    match memchr::memchr(b'\n', &bytes[..bytes.len().min(most)]) {
         Some(_) => TOO_LONG,
         None => URI_TOO_LONG,
     }

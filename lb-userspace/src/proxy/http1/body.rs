@@ -6,6 +6,7 @@ use std::{
     pin::Pin,
     rc::Rc,
     task::{Context, Poll, ready},
+    time::Duration,
 };
 
 use bytes::Bytes;
@@ -13,6 +14,7 @@ use tokio::io::AsyncWrite;
 
 use super::io::SharedIo;
 use crate::proxy::{
+    alarm::{Alarm, Elapsed},
     body::{BodyError, Frame, Source},
     chunked::{Decoder, Part},
     framing::Framing,
@@ -36,6 +38,8 @@ pub(super) struct ClientBody {
     worker: Rc<Worker>,
     state: Rc<State>,
     left: Left,
+    /// Goes off when the whole body ought to have come.
+    alarm: Alarm,
 }
 
 enum Left {
@@ -48,12 +52,13 @@ const CONTINUE: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";
 const PIECE: usize = 64 * 1024;
 
 impl ClientBody {
-    /// The body framed so; `None` where there is none.
+    /// The body framed so, which may take `patience` (0: for ever); `None` where there is none.
     pub(super) fn new(
         framing: Framing,
         expects: bool,
         io: &SharedIo,
         worker: &Rc<Worker>,
+        patience: Duration,
     ) -> Option<(Self, Rc<State>)> {
         let left = match framing {
             Framing::None | Framing::Close | Framing::Length(0) => return None,
@@ -62,8 +67,10 @@ impl ClientBody {
         };
         let state = Rc::<State>::default();
         state.awaits_continue.set(expects);
+        let alarm = worker.alarms.alarm();
+        alarm.set(patience);
         let (io, worker) = (Rc::clone(io), Rc::clone(worker));
-        Some((Self { io, worker, state: Rc::clone(&state), left }, state))
+        Some((Self { io, worker, state: Rc::clone(&state), left, alarm }, state))
     }
 
     /// Tells the client to go on, the first time that its body is asked for.
@@ -139,9 +146,13 @@ impl Source for ClientBody {
             return Poll::Ready(None);
         }
         ready!(self.invite(cx))?;
-        match self.left {
+        let polled = match self.left {
             Left::Length(left) => self.poll_length(cx, left),
             Left::Chunked(decoder) => self.poll_chunked(cx, decoder),
+        };
+        match polled {
+            Poll::Pending => self.alarm.poll(cx).map(|Elapsed| Some(Err(BodyError::Timeout))),
+            ready => ready,
         }
     }
 

@@ -53,6 +53,9 @@ enum Next {
     Http2,
 }
 
+/// How long a client that has only just connected may take to ask when connections are to end.
+const FIRST_REQUEST: Duration = Duration::from_millis(300);
+
 /// How a connection that speaks HTTP/2 begins (RFC 9113 §3.4), up to the first line's end.
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n";
 const IS_HTTP2: Refusal = parse::refusal(505, "http2", "HTTP/2 begins a connection or not at all");
@@ -104,17 +107,23 @@ impl Conn {
         let idle = self.entry.table.load().options.timeouts.idle;
         self.alarm.set(idle);
         let (worker, io, alarm) = (&self.worker, &self.io, &self.alarm);
+        let is_new = self.served == 0;
         let mut draining = std::pin::pin!(worker.draining());
+        let mut is_draining = false;
         let filled = poll_fn(|cx| {
             if let Poll::Ready(read) = io.borrow_mut().poll_fill(cx, worker) {
                 return Poll::Ready(matches!(read, Ok(count) if count > 0));
             }
             // Nothing came: the buffer goes back until something does.
             io.borrow_mut().rest(worker);
-            if alarm.poll(cx).is_ready() || draining.as_mut().poll(cx).is_ready() {
-                return Poll::Ready(false);
+            if !is_draining && draining.as_mut().poll(cx).is_ready() {
+                if !is_new {
+                    return Poll::Ready(false);
+                }
+                is_draining = true;
+                alarm.set(FIRST_REQUEST);
             }
-            Poll::Pending
+            alarm.poll(cx).map(|Elapsed| false)
         })
         .await;
         self.alarm.clear();
@@ -185,9 +194,10 @@ impl Conn {
         self.served == 0 && self.client.tls.is_none()
     }
 
-    fn body(&self, head: &Head, framing: Framing, _: &EntryTable) -> (Body, Option<Rc<State>>) {
+    fn body(&self, head: &Head, framing: Framing, table: &EntryTable) -> (Body, Option<Rc<State>>) {
         let expects = head.fields.iter().any(|field| field.class == Class::Expect);
-        match ClientBody::new(framing, expects, &self.io, &self.worker) {
+        let patience = table.options.timeouts.read;
+        match ClientBody::new(framing, expects, &self.io, &self.worker, patience) {
             Some((body, state)) => (Body::Stream(Box::new(body)), Some(state)),
             None => (Body::Empty, None),
         }
@@ -226,7 +236,7 @@ impl Conn {
         };
         // A body that nobody asked for would have to be read to its end before the next request.
         let is_unread = state.is_some_and(|state| !state.is_done.get());
-        let keeps = persists && !is_unread;
+        let keeps = persists && !is_unread && !self.worker.is_draining();
         let sent = if exchange.answer.head.status() == 101 {
             tunnel::run(self, exchange).await
         } else {

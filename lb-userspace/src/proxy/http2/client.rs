@@ -24,7 +24,9 @@ use crate::{
     },
 };
 
-type Sender = SendRequest<Leaving<fn(u64, bool)>>;
+/// A body that nobody has to be told the end of.
+type Untold = Leaving<fn(u64, bool)>;
+type Sender = SendRequest<Untold>;
 
 /// A worker's connections, by server.
 #[derive(Default)]
@@ -114,7 +116,7 @@ fn request(
     service: &Balanced,
     server: &crate::balance::Server,
     exchange: &mut Exchange,
-) -> Result<Request<Leaving<fn(u64, bool)>>, SendError> {
+) -> Result<Request<Untold>, SendError> {
     let bad = |_| SendError::Bad("bad_target");
     let options = server.options();
     let is_tls = options.scheme == Scheme::Https;

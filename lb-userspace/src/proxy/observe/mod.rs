@@ -1,20 +1,52 @@
 //! What is counted and logged of exchanges and connections.
 
+pub(crate) mod log;
+mod rate;
 mod series;
 
 use std::{
-    sync::atomic::{AtomicI64, AtomicU64, Ordering::Relaxed},
-    time::Duration,
+    collections::HashMap,
+    hash::BuildHasherDefault,
+    sync::{
+        Arc,
+        atomic::{AtomicI64, AtomicU64, Ordering::Relaxed},
+    },
 };
 
-pub(crate) use series::{Key, Series};
+pub(crate) use rate::Rate;
+pub(crate) use series::{Bounds, Key, Reading, Series};
 
 use super::{
     Exchange,
     head::Version,
     table::{Entry, Route},
+    upstream::ByWord,
     worker::Worker,
 };
+use crate::{
+    balance::Group,
+    model::{MetricsSettings, Observability},
+};
+
+/// What the settings ask for; the same for all entry points, swapped when it changes.
+#[derive(Debug)]
+pub(crate) struct Observing {
+    pub(crate) metrics: MetricsSettings,
+    pub(crate) bounds: Arc<Bounds>,
+    pub(crate) log: Option<Arc<log::Log>>,
+}
+
+impl Observing {
+    pub(crate) fn new(metrics: MetricsSettings, log: Option<Arc<log::Log>>) -> Self {
+        Self { bounds: Arc::new(Bounds::new(&metrics.buckets)), metrics, log }
+    }
+}
+
+impl Default for Observing {
+    fn default() -> Self {
+        Self::new(MetricsSettings::default(), None)
+    }
+}
 
 /// Counters of an entry point.
 #[derive(Debug, Default)]
@@ -41,13 +73,38 @@ impl EntryStats {
     }
 }
 
-/// Counters of a router, a service or a server.
+/// Counters of a router.
 #[derive(Debug, Default)]
 pub(crate) struct RouteStats {
-    /// Of its requests.
+    /// Of its requests, where the settings ask for it.
     pub(crate) requests: Series,
+}
+
+/// Counters of a service and of its servers.
+#[derive(Debug, Default)]
+pub(crate) struct ServiceStats {
+    /// Of its requests, those included that no server got.
+    pub(crate) requests: Series,
+    pub(crate) rate: Rate,
     /// Attempts beyond the first.
     pub(crate) retries: AtomicU64,
+}
+
+/// Counters of a server.
+#[derive(Debug, Default)]
+pub(crate) struct ServerStats {
+    /// Of the requests that it was asked last.
+    pub(crate) requests: Series,
+    pub(crate) rate: Rate,
+}
+
+/// Counters of a service's servers, by the servers' ids.
+pub(crate) type Servers = HashMap<u64, Arc<ServerStats>, BuildHasherDefault<ByWord>>;
+
+/// Counters of a group's servers; those that were there go on.
+pub(crate) fn servers(group: &Group, old: Option<&Servers>) -> Servers {
+    let of = |id| old.and_then(|old| old.get(&id)).cloned().unwrap_or_default();
+    group.servers().iter().map(|server| (server.id(), of(server.id()))).collect()
 }
 
 /// Counts by reasons, of which there are few: a lock is taken on paths that end badly alone.
@@ -73,11 +130,26 @@ pub(crate) fn finished(worker: &Worker, entry: &Entry, route: Option<&Route>, ex
     let took = exchange.started.elapsed();
     let key = key(exchange);
     let traffic = (exchange.bytes_in, exchange.bytes_out);
-    entry.stats.requests.count(key, took, traffic);
-    if let Some(route) = route {
-        route.stats.requests.count(key, took, traffic);
-        if exchange.retries > 0 {
-            route.stats.retries.fetch_add(u64::from(exchange.retries), Relaxed);
+    let observing = entry.observing.load();
+    let of_entry = entry.table.load().options.observability;
+    let of_route = route.map_or(Observability::default(), |route| route.observability);
+    let (logs, counts, _) = of_route.over(&of_entry);
+    if of_entry.metrics.unwrap_or(true) {
+        entry.stats.requests.count(&observing.bounds, key, took, traffic);
+    }
+    if let Some(route) = route.filter(|_| counts) {
+        if observing.metrics.routers {
+            route.stats.requests.count(&observing.bounds, key, took, traffic);
+        }
+        if let Some(service) = &exchange.service {
+            service.stats.requests.count(&observing.bounds, key, took, traffic);
+            if exchange.retries > 0 {
+                service.stats.retries.fetch_add(u64::from(exchange.retries), Relaxed);
+            }
+            let server = exchange.server.as_ref();
+            if let Some(stats) = server.and_then(|server| service.servers.get(&server.id())) {
+                stats.requests.count(&observing.bounds, key, took, traffic);
+            }
         }
     }
     if let Some(reason) = exchange.answer.reason {
@@ -86,10 +158,10 @@ pub(crate) fn finished(worker: &Worker, entry: &Entry, route: Option<&Route>, ex
     if let Some(reason) = exchange.broke {
         entry.stats.replies.count(reason);
     }
-    log(worker, entry, route, exchange, took);
+    if let Some(log) = observing.log.as_ref().filter(|_| logs) {
+        log::line(worker, log, entry, route, exchange, took);
+    }
 }
-
-fn log(_: &Worker, _: &Entry, _: Option<&Route>, _: &Exchange, _: Duration) {}
 
 /// What came was no request.
 pub(crate) fn refused(entry: &Entry, reason: &'static str) {

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use arc_swap::ArcSwap;
+use arc_swap::{ArcSwap, ArcSwapOption};
 
 use super::{
     Balanced, Entry, EntryTable, Route, Slot, Target, Upstreams, service::default_transport,
@@ -17,24 +17,29 @@ use crate::{
         Filter, Internals,
         ask::Asker,
         internal::Internal,
-        observe,
-        tls::{Hosts, Store},
+        observe::{self, Observing},
+        tcp,
+        tls::Store,
+        udp,
     },
     rule::{self, Index},
 };
 
 /// Everything that is served, by name.
 pub(crate) struct Tables {
-    pub(crate) entries: BTreeMap<String, Arc<Entry>>,
-    pub(crate) slots: BTreeMap<Id, Arc<Slot>>,
-    pub(crate) routes: BTreeMap<Id, Arc<Route>>,
+    pub(crate) entries: Arc<BTreeMap<String, Arc<Entry>>>,
+    /// Entry points of UDP.
+    pub(crate) udp: BTreeMap<String, Arc<udp::Entry>>,
+    pub(crate) slots: Arc<BTreeMap<Id, Arc<Slot>>>,
+    pub(crate) routes: Arc<BTreeMap<Id, Arc<Route>>>,
     transports: BTreeMap<Id, Arc<Upstreams>>,
     /// Routers that are off, and why.
     pub(crate) faults: BTreeMap<Id, String>,
     made_from: Option<MadeFrom>,
     ask: Arc<Asker>,
     internals: Option<Internals>,
-    tls: Arc<Store>,
+    pub(crate) tls: Arc<Store>,
+    pub(crate) observing: Arc<ArcSwap<Observing>>,
 }
 
 /// What routes depend on; while it stays the same they do.
@@ -48,15 +53,17 @@ impl Tables {
     /// Nothing.
     pub(crate) fn new(internals: Option<Internals>) -> Self {
         Self {
-            entries: BTreeMap::new(),
-            slots: BTreeMap::new(),
-            routes: BTreeMap::new(),
+            entries: Arc::default(),
+            udp: BTreeMap::new(),
+            slots: Arc::default(),
+            routes: Arc::default(),
             transports: BTreeMap::new(),
             faults: BTreeMap::new(),
             made_from: None,
             ask: Arc::default(),
             internals,
-            tls: Arc::default(),
+            tls: Store::watched(),
+            observing: Arc::default(),
         }
     }
 
@@ -67,7 +74,7 @@ impl Tables {
             self.tls.apply(&snapshot.tls);
         }
         self.services(snapshot);
-        self.ask.slots.store(Arc::new(self.slots.clone()));
+        self.ask.slots.store(Arc::clone(&self.slots));
         let same = self.made_from.as_ref().is_some_and(|old| {
             Arc::ptr_eq(&old.routers, &snapshot.routers) && old.middlewares == snapshot.middlewares
         });
@@ -75,6 +82,7 @@ impl Tables {
             self.routes(snapshot);
         }
         self.entries(snapshot, same && same_tls);
+        self.udp(snapshot);
         self.made_from = Some(MadeFrom {
             routers: Arc::clone(&snapshot.routers),
             middlewares: snapshot.middlewares.clone(),
@@ -83,10 +91,12 @@ impl Tables {
     }
 
     fn services(&mut self, snapshot: &Snapshot) {
-        self.slots.retain(|id, _| snapshot.services.contains_key(id));
+        if self.slots.keys().any(|id| !snapshot.services.contains_key(id)) {
+            Arc::make_mut(&mut self.slots).retain(|id, _| snapshot.services.contains_key(id));
+        }
         self.transports.retain(|id, old| {
             snapshot.transports.get(id).is_some_and(|new| *new == old.settings)
-                || *id == default_transport()
+                || *id == default_transport(id.protocol)
         });
         // Those that others are made of come first.
         let is_composed = |service: &Service| service.composed.is_some();
@@ -102,13 +112,14 @@ impl Tables {
     }
 
     fn service(&mut self, snapshot: &Snapshot, service: &Arc<Service>) {
-        let wanted = service.http.transport.clone().unwrap_or_else(default_transport);
+        let of_own = service.http.transport.clone();
+        let wanted = of_own.unwrap_or_else(|| default_transport(service.id.protocol));
         let transport = self.transport(snapshot, wanted);
         let part = |id: &Id| self.slots.get(id).cloned();
         let Some(slot) = self.slots.get(&service.id) else {
             let current = ArcSwap::from_pointee(Balanced::new(service, &transport, None, part));
             let slot = Arc::new(Slot { id: service.id.clone(), current });
-            self.slots.insert(service.id.clone(), slot);
+            Arc::make_mut(&mut self.slots).insert(service.id.clone(), slot);
             return;
         };
         let old = slot.current.load();
@@ -129,6 +140,7 @@ impl Tables {
 
     fn routes(&mut self, snapshot: &Snapshot) {
         let old = std::mem::take(&mut self.routes);
+        let mut routes = BTreeMap::new();
         self.faults.clear();
         for router in snapshot.routers.values() {
             if router.id.protocol != Protocol::Http || router.path != Path::Proxy {
@@ -136,13 +148,14 @@ impl Tables {
             }
             match self.route(snapshot, router, old.get(&router.id)) {
                 Ok(route) => {
-                    self.routes.insert(router.id.clone(), Arc::new(route));
+                    routes.insert(router.id.clone(), Arc::new(route));
                 }
                 Err(why) => {
                     self.faults.insert(router.id.clone(), why);
                 }
             }
         }
+        self.routes = Arc::new(routes);
     }
 
     fn route(
@@ -178,7 +191,8 @@ impl Tables {
             made_from,
             service: router.service.clone(),
             target,
-            stats: observe::RouteStats::default(),
+            observability: router.observability,
+            stats: old.map(|old| Arc::clone(&old.stats)).unwrap_or_default(),
         })
     }
 
@@ -190,22 +204,24 @@ impl Tables {
     }
 
     fn entries(&mut self, snapshot: &Snapshot, same_routes: bool) {
-        self.entries.retain(|name, _| snapshot.entry_points.contains_key(name));
+        let mut entries = BTreeMap::clone(&self.entries);
+        entries.retain(|name, _| snapshot.entry_points.contains_key(name));
         for (name, point) in &snapshot.entry_points {
             if point.protocol != Protocol::Tcp {
                 continue;
             }
-            let old = self.entries.get(name);
+            let old = entries.get(name);
             let same =
                 same_routes && old.is_some_and(|old| *old.table.load().options == *point.options);
             if same {
                 continue;
             }
+            let Some(tcp) = self.tcp(snapshot, point, old) else { continue };
             let table = EntryTable {
                 options: Arc::clone(&point.options),
                 plain: self.index(snapshot, point, false),
                 secure: self.index(snapshot, point, true),
-                tls: self.hosts(snapshot, point),
+                tcp,
             };
             match old {
                 Some(entry) => entry.table.store(Arc::new(table)),
@@ -214,36 +230,63 @@ impl Tables {
                         name: name.as_str().into(),
                         table: ArcSwap::from_pointee(table),
                         stats: observe::EntryStats::default(),
+                        observing: Arc::clone(&self.observing),
                     };
-                    self.entries.insert(name.clone(), Arc::new(entry));
+                    entries.insert(name.clone(), Arc::new(entry));
                 }
             }
+        }
+        self.entries = Arc::new(entries);
+    }
+
+    /// The router of each UDP entry point: there is one, or the first of the highest priority.
+    fn udp(&mut self, snapshot: &Snapshot) {
+        self.udp.retain(|name, _| snapshot.entry_points.contains_key(name));
+        let points = snapshot.entry_points.values();
+        for point in points.filter(|point| point.protocol == Protocol::Udp) {
+            let here = snapshot.routers.values().filter(|router| {
+                router.id.protocol == Protocol::Udp
+                    && router.path == Path::Proxy
+                    && is_at(router, point)
+            });
+            let router = here.min_by_key(|router| (-router.priority, &router.id));
+            let slot = router.and_then(|router| Some((router, self.slots.get(&router.service)?)));
+            let entry = self.udp.entry(point.name.clone()).or_insert_with(|| {
+                Arc::new(udp::Entry {
+                    name: point.name.as_str().into(),
+                    route: ArcSwapOption::empty(),
+                })
+            });
+            let Some((router, slot)) = slot else {
+                entry.route.store(None);
+                continue;
+            };
+            let old = entry.route.load_full().filter(|old| old.id == router.id);
+            entry.route.store(Some(Arc::new(udp::Route {
+                id: router.id.clone(),
+                service: Arc::clone(slot) as Arc<dyn tcp::Service>,
+                timeout: point.options.udp_timeout,
+                stats: old.map(|old| Arc::clone(&old.stats)).unwrap_or_default(),
+            })));
         }
     }
 
-    /// TLS options by host, where a router here terminates TLS.
-    fn hosts(&self, snapshot: &Snapshot, point: &EntryPoint) -> Option<Hosts> {
-        let here = self.routes.values().filter_map(|route| snapshot.routers.get(&route.id));
-        let here = here.filter(|router| is_at(router, point));
-        let mut secure =
-            here.filter_map(|router| Some((router, tls_at(router, point)?))).peekable();
-        secure.peek()?;
-        let mut hosts = Hosts::new(self.tls.acceptor(None, "file").ok()?);
-        for (router, tls) in secure {
-            let acceptor = match self.tls.acceptor(tls.options.as_deref(), &router.id.provider) {
-                Ok(acceptor) => acceptor,
-                Err(why) => {
-                    tracing::warn!("router {}: {why}; the default ones hold", router.id);
-                    continue;
-                }
-            };
-            for host in router.rule.iter().flat_map(|rule| rule.hosts()) {
-                if let Err(warning) = hosts.put(host, &acceptor) {
-                    tracing::warn!("{warning}");
-                }
-            }
-        }
-        Some(hosts)
+    /// TCP routers and TLS options by host.
+    fn tcp(
+        &self,
+        snapshot: &Snapshot,
+        point: &EntryPoint,
+        old: Option<&Arc<Entry>>,
+    ) -> Option<tcp::Table> {
+        let old = old.map(|old| old.table.load_full());
+        let slots = &self.slots;
+        let surroundings = tcp::Surroundings {
+            store: &self.tls,
+            service: &|id| Some(Arc::clone(slots.get(id)?) as Arc<dyn tcp::Service>),
+        };
+        let made =
+            tcp::Table::new(snapshot, point, old.as_ref().map(|old| &old.tcp), &surroundings);
+        made.inspect_err(|why| tracing::error!("entry point {}: {why}", point.name)).ok()
     }
 
     fn index(&self, snapshot: &Snapshot, point: &EntryPoint, tls: bool) -> Index<Arc<Route>> {

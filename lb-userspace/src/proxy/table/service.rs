@@ -7,6 +7,8 @@ use crate::{
     model::{self, Id, Protocol, Scheme, Service, Transport},
     proxy::{
         Exchange,
+        observe::{self, ServiceStats},
+        proxy_protocol::Ends,
         tls::{Connector, Store},
     },
 };
@@ -26,6 +28,8 @@ pub(crate) struct Balanced {
     composed: Option<Composition<Arc<Slot>>>,
     pub(crate) pass_host: bool,
     pub(crate) transport: Arc<Upstreams>,
+    pub(crate) stats: Arc<ServiceStats>,
+    pub(crate) servers: observe::Servers,
 }
 
 /// How servers are talked to.
@@ -40,6 +44,11 @@ impl Upstreams {
     pub(crate) fn new(settings: Arc<Transport>, store: &Store) -> Self {
         let only = Transport { disable_http2: true, ..(*settings).clone() };
         Self { tls: store.connector(&settings), tls_http1: store.connector(&only), settings }
+    }
+
+    /// Who encrypts, whoever the server.
+    pub(crate) fn connector(&self) -> &Arc<Connector> {
+        &self.tls
     }
 
     /// Who encrypts towards `server`, and the name it goes by; `None` where nobody does.
@@ -110,10 +119,13 @@ impl Balanced {
     ) -> Self {
         let before = old.and_then(|old| old.composed.as_ref());
         let composed = service.composed.as_ref();
+        let group = Group::new(service, old.map(|old| &*old.group));
         Self {
             made_from: Arc::clone(service),
-            group: Arc::new(Group::new(service, old.map(|old| &*old.group))),
             composed: composed.and_then(|it| Composition::new(it, &service.id, before, part)),
+            servers: observe::servers(&group, old.map(|old| &old.servers)),
+            stats: old.map(|old| Arc::clone(&old.stats)).unwrap_or_default(),
+            group: Arc::new(group),
             pass_host: service.http.pass_host,
             transport: Arc::clone(transport),
         }
@@ -133,9 +145,14 @@ impl Balanced {
             && self.composed.iter().flat_map(Composition::parts).all(is_there)
     }
 
-    /// How many servers there are.
-    pub(crate) fn servers(&self) -> usize {
-        self.group.len()
+    /// The service's id.
+    pub(crate) fn id(&self) -> &Id {
+        self.group.id()
+    }
+
+    /// Its servers.
+    pub(crate) fn group(&self) -> &Group {
+        &self.group
     }
 
     /// A server for the request.
@@ -146,6 +163,11 @@ impl Balanced {
     ) -> Result<Ticket, NoServer> {
         self.group.acquire(&key(exchange), avoid).await
     }
+
+    /// A server for a connection, or a session, that isn't HTTP.
+    pub(crate) async fn pick_for(&self, ends: Ends, avoid: &[u64]) -> Result<Ticket, NoServer> {
+        self.group.acquire(&Key::new(ends.source, ends.destination, None), avoid).await
+    }
 }
 
 /// What picks may depend on.
@@ -154,6 +176,6 @@ pub(crate) fn key(exchange: &Exchange) -> Key<'_> {
 }
 
 /// The transport of services that name none.
-pub(crate) fn default_transport() -> Id {
-    Id::new(Protocol::Http, "default", model::Id::INTERNAL)
+pub(crate) fn default_transport(protocol: Protocol) -> Id {
+    Id::new(protocol, "default", model::Id::INTERNAL)
 }

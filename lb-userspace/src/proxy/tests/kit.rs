@@ -4,7 +4,10 @@ use std::{
     collections::BTreeMap,
     io::{Read, Write},
     net::{Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream},
-    sync::{Arc, Mutex, mpsc},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicUsize, Ordering::SeqCst},
+    },
     time::Duration,
 };
 
@@ -26,6 +29,8 @@ pub(super) struct Origin {
     pub(super) address: SocketAddr,
     /// What it got, connection by connection.
     pub(super) seen: Arc<Mutex<Vec<Vec<u8>>>>,
+    /// Connections that have not ended.
+    open: Arc<AtomicUsize>,
 }
 
 /// What an origin does with a connection.
@@ -56,7 +61,8 @@ impl Origin {
     pub(super) fn with(script: Arc<Script>) -> Self {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
         let (address, seen) = (listener.local_addr().unwrap(), Arc::<Mutex<Vec<_>>>::default());
-        let kept = Arc::clone(&seen);
+        let (kept, open) = (Arc::clone(&seen), Arc::<AtomicUsize>::default());
+        let counted = Arc::clone(&open);
         std::thread::spawn(move || {
             for stream in listener.incoming() {
                 let Ok(mut stream) = stream else { return };
@@ -66,20 +72,28 @@ impl Origin {
                     all.push(Vec::new());
                     all.len() - 1
                 };
+                counted.fetch_add(1, SeqCst);
+                let counted = Arc::clone(&counted);
                 std::thread::spawn(move || {
                     stream.set_read_timeout(Some(PATIENCE)).unwrap();
                     let mut bytes = Vec::new();
                     let watched = Watched { at, seen };
                     script(&mut stream, &mut bytes);
                     watched.put(bytes);
+                    counted.fetch_sub(1, SeqCst);
                 });
             }
         });
-        Self { address, seen }
+        Self { address, seen, open }
     }
 
-    /// All that it got on connections that have ended, as text.
+    /// All that it got, as text, once its connections have ended.
     pub(super) fn got(&self) -> String {
+        let start = std::time::Instant::now();
+        while self.open.load(SeqCst) > 0 {
+            assert!(start.elapsed() < PATIENCE, "a connection to the origin stays open");
+            std::thread::sleep(Duration::from_millis(1));
+        }
         let all = self.seen.lock().unwrap().concat();
         String::from_utf8_lossy(&all).into_owned()
     }
@@ -217,11 +231,4 @@ pub(super) fn backend(address: SocketAddr) -> Backend {
         expired: false,
         health: Health::default(),
     }
-}
-
-/// Calls `work` on a thread, and panics if it takes too long.
-pub(super) fn within<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
-    let (done, end) = mpsc::channel();
-    std::thread::spawn(move || done.send(work()));
-    end.recv_timeout(PATIENCE * 3).expect("it ends in time")
 }

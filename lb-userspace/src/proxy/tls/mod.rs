@@ -19,7 +19,7 @@ mod session;
 mod store;
 mod suites;
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;
 
 pub use acceptor::Acceptor;
 pub use client::Connector;

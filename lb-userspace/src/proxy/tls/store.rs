@@ -40,7 +40,10 @@ struct State {
     own: Option<Arc<CertifiedKey>>,
     acceptors: BTreeMap<String, AcceptorEntry>,
     connectors: Vec<ConnectorEntry>,
+    /// Whether anybody terminates TLS.
+    is_used: bool,
     notes: Vec<String>,
+    faults: Vec<String>,
 }
 
 /// What was read last, and what is wrong with what is there now.
@@ -79,7 +82,6 @@ impl Store {
         for certificate in configured {
             state.read(certificate);
         }
-        state.notes.clear();
         self.publish(&mut state);
         let wanted = state.options();
         state.acceptors.retain(|name, _| wanted.contains_key(name));
@@ -100,8 +102,11 @@ impl Store {
             Some(name) => format!("{name}@{provider}"),
         };
         let mut state = self.lock();
-        if name == DEFAULT && !state.acceptors.contains_key(DEFAULT) {
+        if !state.is_used {
+            state.is_used = true;
             self.publish(&mut state);
+        }
+        if name == DEFAULT && !state.acceptors.contains_key(DEFAULT) {
             self.put(&mut state, name.clone(), TlsOptions::default());
         }
         let found = state.acceptors.get(&name).map(|entry| Arc::clone(&entry.acceptor));
@@ -148,26 +153,40 @@ impl Store {
         }
     }
 
-    /// Looks at the files for as long as it is polled.
-    pub async fn watch(self: Arc<Self>) {
-        loop {
-            let store = Arc::clone(&self);
-            let began = Instant::now();
-            // A failed look is repeated: nothing is lost by it.
-            let _looked = tokio::task::spawn_blocking(move || store.refresh()).await;
-            // However many files there are, looking takes a hundredth of a CPU at most.
-            tokio::time::sleep(LOOK.max(began.elapsed() * 100)).await;
+    /// One whose files are looked at for as long as it exists.
+    pub fn watched() -> Arc<Self> {
+        let store = Arc::<Self>::default();
+        let watched = Arc::downgrade(&store);
+        let thread = std::thread::Builder::new().name("tls-files".to_owned());
+        let started = thread.spawn(move || {
+            loop {
+                let began = Instant::now();
+                let Some(store) = watched.upgrade() else { return };
+                store.refresh();
+                drop(store);
+                // However many files there are, looking takes a hundredth of a CPU at most.
+                std::thread::sleep(LOOK.max(began.elapsed() * 100));
+            }
+        });
+        if let Err(error) = started {
+            tracing::error!("TLS files that change aren't read again: {error}");
         }
+        store
     }
 
-    /// What is wrong with files and options now, and why the default certificate is lb's own.
+    /// Why the default certificate is lb's own, where it is.
+    pub fn notes(&self) -> Vec<String> {
+        self.lock().notes.clone()
+    }
+
+    /// What is wrong with files and options now.
     pub fn problems(&self) -> Vec<String> {
         let state = self.lock();
         let certificates = state.certificates.values().map(|kept| &kept.problem);
         let acceptors = state.acceptors.values().map(|entry| &entry.problem);
         let connectors = state.connectors.iter().map(|entry| &entry.problem);
         let all = certificates.chain(acceptors).chain(connectors).flatten();
-        let mut all: Vec<String> = all.chain(&state.notes).cloned().collect();
+        let mut all: Vec<String> = all.chain(&state.faults).cloned().collect();
         let good = state.certificates.values().filter_map(|kept| kept.good.as_ref());
         let now = SystemTime::now();
         all.extend(good.filter(|loaded| loaded.expires < now).map(|loaded| {
@@ -185,6 +204,7 @@ impl Store {
 
     /// Has handshakes choose from the certificates as they are now.
     fn publish(&self, state: &mut State) {
+        state.notes.clear();
         let mut loaded = Vec::new();
         let mut default = None;
         for part in state.tls.values() {
@@ -194,7 +214,8 @@ impl Store {
             let configured = part.default_certificate.as_ref().and_then(good);
             default = default.or(configured.map(|loaded| Arc::clone(&loaded.key)));
         }
-        let default = default.or_else(|| state.own_certificate());
+        let default =
+            default.or_else(|| if state.is_used { state.own_certificate() } else { None });
         self.certificates.store(Arc::new(Certificates::new(&loaded, default)));
     }
 
@@ -258,11 +279,13 @@ impl State {
             }
         }
         if defaults.len() > 1 {
-            let note = "tls.options.default is given by several providers: none of them holds";
-            if !self.notes.iter().any(|there| there == note) {
-                self.notes.push(told(note.to_owned()));
+            let fault = "tls.options.default is given by several providers: none of them holds";
+            if self.faults.is_empty() {
+                self.faults.push(told(fault.to_owned()));
             }
             defaults.clear();
+        } else {
+            self.faults.clear();
         }
         all.insert(DEFAULT.to_owned(), defaults.pop().unwrap_or_default());
         all
@@ -270,9 +293,7 @@ impl State {
 
     fn own_certificate(&mut self) -> Option<Arc<CertifiedKey>> {
         let note = "no default certificate is configured: names without a certificate get one that lb signed itself";
-        if !self.notes.iter().any(|there| there == note) {
-            self.notes.push(note.to_owned());
-        }
+        self.notes.push(note.to_owned());
         if self.own.is_none() {
             self.own = certificate::self_signed().map_err(told).ok();
         }

@@ -76,11 +76,6 @@ impl UpstreamBody {
         matches!(self.left, Left::Nothing)
     }
 
-    /// Whether the body's length isn't known before its end.
-    pub(crate) fn is_unbounded(&self) -> bool {
-        matches!(self.left, Left::Chunked(_) | Left::Close)
-    }
-
     /// The trailers, at the end.
     pub(crate) fn take_trailers(&mut self) -> Option<Head> {
         self.trailers.take()

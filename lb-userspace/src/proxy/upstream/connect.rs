@@ -31,7 +31,10 @@ impl ConnectError {
             }
             Self::Io(_) => "connect_failed",
             Self::Timeout => "connect_timeout",
-            Self::Tls(_) => "server_tls_failed",
+            Self::Tls(error) => {
+                tracing::debug!("TLS towards a server: {error}");
+                "server_tls_failed"
+            }
         }
     }
 }

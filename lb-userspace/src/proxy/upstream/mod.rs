@@ -11,5 +11,5 @@ pub(crate) mod write;
 pub(crate) use body::UpstreamBody;
 pub(crate) use conn::Conn;
 pub(crate) use connect::{ConnectError, connect};
-pub(crate) use pool::Pool;
+pub(crate) use pool::{ByWord, Pool};
 pub(crate) use send::{SendError, Sent, send};

@@ -1,7 +1,7 @@
 //! Connections kept alive, by server; each worker has its own.
 
 use std::{
-    cell::{Cell, RefCell},
+    cell::RefCell,
     collections::HashMap,
     time::{Duration, Instant},
 };
@@ -12,7 +12,6 @@ use super::Conn;
 #[derive(Debug, Default)]
 pub(crate) struct Pool {
     idle: RefCell<HashMap<u64, Vec<Idle>, std::hash::BuildHasherDefault<ByWord>>>,
-    count: Cell<usize>,
 }
 
 #[derive(Debug)]
@@ -45,7 +44,6 @@ impl Pool {
         let mut idle = self.idle.borrow_mut();
         let kept = idle.get_mut(&server)?;
         while let Some(Idle { mut conn, .. }) = kept.pop() {
-            self.count.set(self.count.get() - 1);
             if conn.is_alive() {
                 return Some(conn);
             }
@@ -59,7 +57,6 @@ impl Pool {
         let kept = all.entry(server).or_default();
         if kept.len() < most as usize {
             kept.push(Idle { conn, until: Instant::now() + idle });
-            self.count.set(self.count.get() + 1);
         }
     }
 
@@ -67,18 +64,11 @@ impl Pool {
     pub(crate) fn sweep(&self, exists: impl Fn(u64) -> bool) {
         let now = Instant::now();
         self.idle.borrow_mut().retain(|server, kept| {
-            let before = kept.len();
             match exists(*server) {
                 true => kept.retain_mut(|idle| idle.until > now && idle.conn.is_alive()),
                 false => kept.clear(),
             }
-            self.count.set(self.count.get() - (before - kept.len()));
             !kept.is_empty()
         });
-    }
-
-    /// How many there are.
-    pub(crate) fn len(&self) -> usize {
-        self.count.get()
     }
 }

@@ -6,7 +6,7 @@ use std::{
 };
 
 use super::{
-    Bucket, Entry, Index, Node, Route, Test,
+    Entry, Index, List, Node, Route, SEVERAL, Table,
     hash::{self, Key, Prefixes},
 };
 use crate::rule::{
@@ -23,10 +23,12 @@ pub(super) fn index<T>(routes: impl IntoIterator<Item = Route<T>>) -> Index<T> {
     routes.sort_by(|(a, one), (b, other)| (Reverse(a), &one.name).cmp(&(Reverse(b), &other.name)));
     let mut files = Files::default();
     let entries = routes.into_iter().enumerate().map(|(position, (_, route))| {
-        let test = files.file(position as u32, route.rule);
-        Entry { test, value: route.value }
+        let rule = route.rule.clone();
+        let anchors = anchors(rule.as_deref());
+        anchors.iter().for_each(|anchor| files.put(position as u32, *anchor));
+        Entry::new(route.rule, &anchors, route.value)
     });
-    let entries: Vec<_> = entries.collect();
+    let entries = entries.collect();
     files.close(entries)
 }
 
@@ -38,147 +40,133 @@ fn priority<T>(route: &Route<T>) -> i64 {
     }
 }
 
+/// What a rule demands; nothing where there is none.
+fn anchors(rule: Option<&Rule>) -> Vec<Anchor<'_>> {
+    rule.map_or_else(|| vec![Anchor::default()], |rule| rule.expression.anchors())
+}
+
+/// Positions come in ascending order.
 #[derive(Default)]
 struct Files {
-    texts: String,
     hosts: HashMap<Key, Drawer>,
     anywhere: Drawer,
     has_wildcards: bool,
-    /// In ascending order within each, as routers come in their order.
-    paths: HashMap<Key, Vec<u32>>,
 }
 
 /// What there is for one host.
 #[derive(Default)]
 struct Drawer {
     any: Vec<u32>,
-    lengths: BTreeSet<u32>,
-    exact: bool,
+    exact: BTreeMap<Box<str>, Vec<u32>>,
+    prefixes: BTreeMap<Box<str>, Vec<u32>>,
 }
 
 impl Files {
-    fn file(&mut self, position: u32, rule: Option<std::sync::Arc<Rule>>) -> Test {
-        let Some(rule) = rule.filter(|rule| !rule.is_catch_all()) else {
-            put(&mut self.anywhere.any, position);
-            return Test::Always;
+    fn put(&mut self, position: u32, Anchor { host, path }: Anchor<'_>) {
+        self.has_wildcards |= matches!(host, Some(HostAnchor::Under(_)));
+        let drawer = match host {
+            None => &mut self.anywhere,
+            Some(HostAnchor::Exact(name)) => self.hosts.entry(hash::host(name)).or_default(),
+            Some(HostAnchor::Under(suffix)) => self.hosts.entry(hash::under(suffix)).or_default(),
         };
-        let anchors = rule.expression.anchors();
-        for anchor in &anchors {
-            self.anchor(position, *anchor);
+        let positions = match path {
+            None => &mut drawer.any,
+            Some(PathAnchor::Exact(path)) => drawer.exact.entry(path.into()).or_default(),
+            Some(PathAnchor::Prefix(prefix)) => drawer.prefixes.entry(prefix.into()).or_default(),
+        };
+        if positions.last() != Some(&position) {
+            positions.push(position);
         }
-        let plain = match &anchors[..] {
-            [anchor] if rule.expression.is_anchor() => self.plain(*anchor),
-            _ => None,
-        };
-        plain.unwrap_or(Test::Rule(rule))
-    }
-
-    fn anchor(&mut self, position: u32, Anchor { host, path }: Anchor<'_>) {
-        let (key, drawer) = match host {
-            None => (hash::ANYWHERE, &mut self.anywhere),
-            Some(host) => {
-                let key = match host {
-                    HostAnchor::Exact(name) => hash::host(name),
-                    HostAnchor::Under(suffix) => hash::under(suffix),
-                };
-                self.has_wildcards |= matches!(host, HostAnchor::Under(_));
-                (key, self.hosts.entry(key).or_default())
-            }
-        };
-        let key = match path {
-            None => return put(&mut drawer.any, position),
-            Some(PathAnchor::Exact(path)) => {
-                drawer.exact = true;
-                Prefixes::of(key).whole(path.as_bytes())
-            }
-            Some(PathAnchor::Prefix(prefix)) => {
-                drawer.lengths.insert(prefix.len() as u32);
-                Prefixes::of(key).next(prefix.as_bytes())
-            }
-        };
-        put(self.paths.entry(key).or_default(), position);
-    }
-
-    /// The short way to ask, where host and path are all that counts.
-    fn plain(&mut self, anchor: Anchor<'_>) -> Option<Test> {
-        let host = match anchor.host {
-            None => "",
-            Some(HostAnchor::Exact(name)) => name,
-            Some(HostAnchor::Under(_)) => return None,
-        };
-        let (path, whole) = match anchor.path {
-            None => ("", false),
-            Some(PathAnchor::Exact(path)) => (path, true),
-            Some(PathAnchor::Prefix(prefix)) => (prefix, false),
-        };
-        let at = u32::try_from(self.texts.len()).ok()?;
-        let test = Test::Plain {
-            at,
-            host: u16::try_from(host.len()).ok()?,
-            path: u16::try_from(path.len()).ok()?,
-            whole,
-        };
-        self.texts.push_str(host);
-        self.texts.push_str(path);
-        Some(test)
     }
 
     fn close<T>(self, entries: Vec<Entry<T>>) -> Index<T> {
         let mut store = Store::default();
-        let anywhere = store.node(self.anywhere);
-        let mut hosts = HashMap::with_capacity_and_hasher(self.hosts.len(), Default::default());
-        hosts.extend(self.hosts.into_iter().map(|(key, drawer)| (key, store.node(drawer))));
-        let mut paths = HashMap::with_capacity_and_hasher(self.paths.len(), Default::default());
-        paths.extend(self.paths.into_iter().map(|(key, some)| (key, store.bucket(&some))));
+        let anywhere = store.node(hash::ANYWHERE, self.anywhere);
+        let hosts: Vec<(Key, u32)> =
+            self.hosts.into_iter().map(|(key, drawer)| (key, store.host(key, drawer))).collect();
         Index {
             entries,
-            texts: self.texts.into(),
-            hosts,
+            hosts: Table::new(hosts.into_iter()),
+            nodes: store.nodes.into(),
             anywhere,
             has_wildcards: self.has_wildcards,
-            paths,
+            paths: Table::new(store.paths.into_iter()),
+            lists: store.lists.into(),
             lengths: store.lengths.into(),
             positions: store.positions.into(),
         }
     }
 }
 
-fn put(positions: &mut Vec<u32>, position: u32) {
-    if positions.last() != Some(&position) {
-        positions.push(position);
+impl Drawer {
+    /// The only position that is in it.
+    fn only(&self) -> Option<u32> {
+        let lists = self.exact.values().chain(self.prefixes.values()).chain([&self.any]);
+        let mut all = lists.flatten();
+        let first = *all.next()?;
+        all.all(|position| *position == first).then_some(first)
     }
 }
 
 #[derive(Default)]
 struct Store {
-    /// Where the same lengths stand already.
-    seen: BTreeMap<Vec<u32>, u32>,
+    nodes: Vec<Node>,
+    paths: Vec<(Key, u32)>,
+    lists: Vec<List>,
     lengths: Vec<u32>,
     positions: Vec<u32>,
+    /// Where the same lengths stand already.
+    seen: BTreeMap<Vec<u32>, List>,
 }
 
 impl Store {
-    fn node(&mut self, drawer: Drawer) -> Node {
-        let lengths: Vec<u32> = drawer.lengths.into_iter().collect();
-        let count = lengths.len() as u32;
-        let from = match self.seen.get(&lengths) {
-            Some(&from) => from,
-            None => {
-                let from = self.lengths.len() as u32;
-                self.lengths.extend(&lengths);
-                self.seen.insert(lengths, from);
-                from
-            }
-        };
-        Node { any: self.bucket(&drawer.any), from, count, exact: drawer.exact }
+    /// What the table of hosts has for one.
+    fn host(&mut self, key: Key, drawer: Drawer) -> u32 {
+        drawer.only().unwrap_or_else(|| {
+            let node = self.node(key, drawer);
+            self.nodes.push(node);
+            SEVERAL | (self.nodes.len() - 1) as u32
+        })
     }
 
-    fn bucket(&mut self, positions: &[u32]) -> Bucket {
-        if let [position] = positions {
-            return Bucket { at: *position, count: 1 };
+    fn node(&mut self, key: Key, drawer: Drawer) -> Node {
+        let has_exact = !drawer.exact.is_empty();
+        let lengths: BTreeSet<u32> =
+            drawer.prefixes.keys().map(|prefix| prefix.len() as u32).collect();
+        for (path, positions) in drawer.exact {
+            self.path(Prefixes::of(key).whole(path.as_bytes()), &positions);
         }
-        let at = self.positions.len() as u32;
+        for (prefix, positions) in drawer.prefixes {
+            self.path(Prefixes::of(key).next(prefix.as_bytes()), &positions);
+        }
+        Node { any: self.list(&drawer.any), lengths: self.lengths(lengths), has_exact }
+    }
+
+    fn path(&mut self, key: Key, positions: &[u32]) {
+        let number = match positions {
+            [position] => *position,
+            several => {
+                let list = self.list(several);
+                self.lists.push(list);
+                SEVERAL | (self.lists.len() - 1) as u32
+            }
+        };
+        self.paths.push((key, number));
+    }
+
+    fn list(&mut self, positions: &[u32]) -> List {
+        let from = self.positions.len() as u32;
         self.positions.extend(positions);
-        Bucket { at, count: positions.len() as u32 }
+        List { from, count: positions.len() as u32 }
+    }
+
+    fn lengths(&mut self, lengths: BTreeSet<u32>) -> List {
+        let lengths: Vec<u32> = lengths.into_iter().collect();
+        let Self { seen, lengths: all, .. } = self;
+        *seen.entry(lengths).or_insert_with_key(|lengths| {
+            let from = all.len() as u32;
+            all.extend(lengths);
+            List { from, count: lengths.len() as u32 }
+        })
     }
 }

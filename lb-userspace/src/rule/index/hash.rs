@@ -2,8 +2,6 @@
 //! sends requests can't file anything, and a request that lands in a place by chance finds that
 //! nothing there matches.
 
-use std::hash::Hasher;
-
 /// A host's, or a host's and a path's.
 pub(super) type Key = u64;
 
@@ -60,24 +58,4 @@ impl Prefixes {
 fn fold(a: u64, b: u64) -> u64 {
     let product = u128::from(a) * u128::from(b);
     product as u64 ^ (product >> 64) as u64
-}
-
-/// Hashes what is a hash already.
-#[derive(Default)]
-pub(super) struct Ready(u64);
-
-impl Hasher for Ready {
-    fn finish(&self) -> u64 {
-        self.0
-    }
-
-    fn write(&mut self, bytes: &[u8]) {
-        for &byte in bytes {
-            self.0 = fold(self.0 ^ u64::from(byte), EXACT);
-        }
-    }
-
-    fn write_u64(&mut self, key: u64) {
-        self.0 = key;
-    }
 }

@@ -1,19 +1,27 @@
-//! Finds the first router whose rule matches, at the same cost among 100,000 as among 100.
+//! Finds the first router whose rule matches, at about the same cost among 100,000 as among 100.
 //!
-//! Each rule is looked at once for what it demands of host and path ([`Anchor`]), and filed under
-//! that. A request looks into the places where its host and path may have put something: its
-//! host, the wildcards above it, and no host at all; in each of them its path, and those prefixes of
-//! it that are as long as one that is there. Places are told by hashes alone, as a rule that came
-//! there by chance doesn't match: all that a place nominates is asked.
+//! Each rule is looked at once for what it demands of host and path
+//! ([`Anchor`](super::matcher::Anchor)), and filed under that. A request looks into the places where
+//! its host and path may have put something: its host, the wildcards above it, and no host at all; in
+//! each of them its path, and those prefixes of it that are as long as one that is there. Places are
+//! told by hashes alone, as a rule that came there by chance doesn't match: all that a place nominates
+//! is asked.
+//!
+//! What a look-up among many costs is cache lines. The usual one touches two beyond those that all
+//! share: the host's slot in a [`Table`], and the router's [`Entry`], which has its host and path in it.
 
 mod build;
+mod entry;
 mod hash;
+mod table;
 #[cfg(test)]
 mod tests;
 
-use std::{collections::HashMap, fmt, hash::BuildHasherDefault, ops::Range, sync::Arc};
+use std::{fmt, ops::Range, sync::Arc};
 
-use hash::{Key, Prefixes, Ready};
+use entry::Entry;
+use hash::{Key, Prefixes};
+use table::Table;
 
 use super::{
     Rule,
@@ -36,56 +44,40 @@ pub struct Route<T> {
 /// Routers in the order in which they are asked, and where to find them.
 pub struct Index<T> {
     entries: Vec<Entry<T>>,
-    /// Hosts and paths that entries ask for.
-    texts: Box<str>,
-    /// By host.
-    hosts: HashMap<Key, Node, BuildHasherDefault<Ready>>,
+    /// By host: the position of the only entry there is, or a [`Node`]'s number with [`SEVERAL`] set.
+    hosts: Table,
+    nodes: Box<[Node]>,
     /// Whatever the host.
     anywhere: Node,
     /// Whether there are wildcards among the hosts.
     has_wildcards: bool,
-    /// By host and path.
-    paths: HashMap<Key, Bucket, BuildHasherDefault<Ready>>,
+    /// By host and path: the position of the only entry, or a list's number with [`SEVERAL`] set.
+    paths: Table,
+    lists: Box<[List]>,
     /// Lengths of the prefixes of each node, in ascending order.
     lengths: Box<[u32]>,
-    /// Positions of entries, of each bucket that has several, in ascending order.
+    /// Positions of entries, those of each list in ascending order.
     positions: Box<[u32]>,
 }
 
-struct Entry<T> {
-    test: Test,
-    value: T,
-}
-
-/// How an entry is asked.
-enum Test {
-    Always,
-    /// A host, a path, or both, in [`Index::texts`].
-    Plain {
-        at: u32,
-        host: u16,
-        path: u16,
-        whole: bool,
-    },
-    Rule(Arc<Rule>),
-}
+/// Set in numbers that are no positions.
+const SEVERAL: u32 = 1 << 31;
 
 /// What there is for one host.
-#[derive(Clone, Copy, Default)]
+#[derive(Clone, Copy, Debug, Default)]
 struct Node {
     /// Whatever the path.
-    any: Bucket,
-    /// Where in [`Index::lengths`].
-    from: u32,
-    count: u32,
+    any: List,
+    /// Lengths of prefixes, in [`Index::lengths`].
+    lengths: List,
     /// Whether there are exact paths.
-    exact: bool,
+    has_exact: bool,
 }
 
-/// Positions of entries: none, a single one, or several in [`Index::positions`].
-#[derive(Clone, Copy, Default)]
-struct Bucket {
-    at: u32,
+/// A part of one of the index's arrays.
+#[derive(Clone, Copy, Debug, Default)]
+struct List {
+    from: u32,
     count: u32,
 }
 
@@ -109,12 +101,12 @@ impl<T> Index<T> {
         let facts = Facts::of(subject);
         let mut search = Search { index: self, facts, best: u32::MAX };
         search.run();
-        self.entries.get(search.best as usize).map(|entry| &entry.value)
+        self.entries.get(search.best as usize).map(Entry::value)
     }
 
     /// All values, in the order in which routers are asked.
     pub fn values(&self) -> impl Iterator<Item = &T> {
-        self.entries.iter().map(|entry| &entry.value)
+        self.entries.iter().map(Entry::value)
     }
 
     /// Whether there are none.
@@ -125,100 +117,73 @@ impl<T> Index<T> {
 
 impl<T> Search<'_, T> {
     fn run(&mut self) {
-        let index = self.index;
-        let exact = hash::host(&self.facts.host);
-        if let Some(&node) = index.hosts.get(&exact) {
-            self.node(exact, node);
-        }
-        if index.has_wildcards {
+        self.host(hash::host(&self.facts.host));
+        if self.index.has_wildcards {
             let mut from = 0;
             while let Some(dot) = self.facts.host[from..].find('.') {
-                let key = hash::under(&self.facts.host[from + dot..]);
-                if let Some(&node) = index.hosts.get(&key) {
-                    self.node(key, node);
-                }
+                self.host(hash::under(&self.facts.host[from + dot..]));
                 from += dot + 1;
             }
         }
-        self.node(hash::ANYWHERE, index.anywhere);
+        self.node(hash::ANYWHERE, self.index.anywhere);
+    }
+
+    fn host(&mut self, key: Key) {
+        for number in self.index.hosts.get(key) {
+            match number & SEVERAL {
+                0 => self.ask(number),
+                _ => self.node(key, self.index.nodes[(number & !SEVERAL) as usize]),
+            }
+        }
     }
 
     fn node(&mut self, key: Key, node: Node) {
-        let index = self.index;
-        self.bucket(node.any);
-        if !node.exact && node.count == 0 {
-            return;
+        self.list(node.any);
+        let path = self.facts.path.len();
+        if node.has_exact {
+            self.path(Prefixes::of(key).whole(self.facts.path.as_bytes()));
         }
         let mut prefixes = Prefixes::of(key);
-        let path_length = self.facts.path.len();
-        if node.exact {
-            let key = Prefixes::of(key).whole(self.facts.path.as_bytes());
-            if let Some(&bucket) = index.paths.get(&key) {
-                self.bucket(bucket);
-            }
-        }
-        for &length in &index.lengths[node.lengths()] {
-            if length as usize > path_length {
+        for &length in &self.index.lengths[node.lengths.range()] {
+            if length as usize > path {
                 break;
             }
             let key = prefixes.next(&self.facts.path.as_bytes()[..length as usize]);
-            if let Some(&bucket) = index.paths.get(&key) {
-                self.bucket(bucket);
+            self.path(key);
+        }
+    }
+
+    fn path(&mut self, key: Key) {
+        if !self.index.paths.may_have(key) {
+            return;
+        }
+        for number in self.index.paths.get(key) {
+            match number & SEVERAL {
+                0 => self.ask(number),
+                _ => self.list(self.index.lists[(number & !SEVERAL) as usize]),
             }
         }
     }
 
-    fn bucket(&mut self, bucket: Bucket) {
-        let index = self.index;
-        match bucket.count {
-            0 => {}
-            1 => {
-                self.ask(bucket.at);
+    fn list(&mut self, list: List) {
+        for &position in &self.index.positions[list.range()] {
+            if position >= self.best {
+                break;
             }
-            _ => {
-                let positions = &index.positions[bucket.several()];
-                let _found = positions.iter().any(|&position| self.ask(position));
-            }
+            self.ask(position);
         }
     }
 
-    /// Whether nothing behind `position` can be better.
-    fn ask(&mut self, position: u32) -> bool {
-        if position >= self.best {
-            return true;
-        }
-        let matches = self.index.matches(position, &self.facts);
-        if matches {
+    fn ask(&mut self, position: u32) {
+        if position < self.best && self.index.entries[position as usize].matches(&self.facts) {
             self.best = position;
         }
-        matches
     }
 }
 
-impl<T> Index<T> {
-    fn matches(&self, position: u32, facts: &Facts<'_>) -> bool {
-        match &self.entries[position as usize].test {
-            Test::Always => true,
-            &Test::Plain { at, host, path, whole } => {
-                let (at, host, path) = (at as usize, usize::from(host), usize::from(path));
-                let (host, path) = self.texts[at..at + host + path].split_at(host);
-                (host.is_empty() || host == facts.host)
-                    && if whole { path == facts.path } else { facts.path.starts_with(path) }
-            }
-            Test::Rule(rule) => rule.expression.matches(facts),
-        }
-    }
-}
-
-impl Node {
-    fn lengths(&self) -> Range<usize> {
+impl List {
+    fn range(self) -> Range<usize> {
         self.from as usize..self.from as usize + self.count as usize
-    }
-}
-
-impl Bucket {
-    fn several(&self) -> Range<usize> {
-        self.at as usize..self.at as usize + self.count as usize
     }
 }
 

@@ -87,7 +87,7 @@ impl Authority {
 }
 
 /// RFC 7468, in one long line.
-fn pem(label: &str, der: &[u8]) -> String {
+pub(in crate::proxy) fn pem(label: &str, der: &[u8]) -> String {
     const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
     let mut text = String::new();
     for part in der.chunks(3) {

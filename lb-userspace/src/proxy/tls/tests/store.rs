@@ -72,7 +72,7 @@ async fn without_a_default_certificate_lb_signs_one_and_says_why() {
     let met = meet(&acceptor, &Arc::new(client(Authority::new().roots())), "a.test").await;
     assert_eq!(met.failure().label(), "refused");
     assert_eq!(
-        store.problems(),
+        store.notes(),
         [
             "no default certificate is configured: names without a certificate get one that lb signed itself"
         ]
@@ -120,9 +120,9 @@ async fn watching_finds_what_changes() {
     let folder = tempfile::tempdir().unwrap();
     let configured = write(folder.path(), &authority.sign(&["lb.test"]));
     let tls = TlsConfig { certificates: vec![configured.clone()], ..TlsConfig::default() };
-    let store = Arc::new(store(tls));
+    let store = Store::watched();
+    store.apply(&of_file(tls));
     let acceptor = store.acceptor(None, "file").unwrap();
-    let watching = tokio::spawn(Arc::clone(&store).watch());
     let config = Arc::new(client(authority.roots()));
     write(folder.path(), &authority.sign(&["lb.test"]));
     let wanted = leaf(&configured);
@@ -132,7 +132,6 @@ async fn watching_finds_what_changes() {
         }
     };
     tokio::time::timeout(LONG, changed).await.expect("the new certificate is served");
-    watching.abort();
 }
 
 #[tokio::test]

@@ -1,0 +1,99 @@
+//! What the proxy serves and has counted, for those who only read: metrics, API, `lb explain http`.
+
+use std::{
+    collections::BTreeMap,
+    fmt,
+    net::SocketAddr,
+    sync::{Arc, atomic::Ordering::Relaxed},
+};
+
+use arc_swap::ArcSwap;
+
+use super::{
+    observe::Observing,
+    table::{Balanced, Entry, Route, Slot},
+};
+use crate::model::Id;
+
+/// Shares the proxy's own tables: making one copies nothing.
+#[derive(Clone, Default)]
+pub struct View {
+    pub(crate) entries: Arc<BTreeMap<String, Arc<Entry>>>,
+    pub(crate) routes: Arc<BTreeMap<Id, Arc<Route>>>,
+    pub(crate) slots: Arc<BTreeMap<Id, Arc<Slot>>>,
+    pub(crate) observing: Arc<ArcSwap<Observing>>,
+}
+
+/// What was counted of a service or of a server.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Traffic {
+    /// Requests that it has now.
+    pub active: u64,
+    /// Requests that have ended.
+    pub requests: u64,
+    /// Bytes of bodies, towards servers and back.
+    pub bytes: (u64, u64),
+    /// Requests a second, over the last seconds.
+    pub rate: f64,
+    /// Mean duration of the last requests in milliseconds; 0 before the first.
+    pub latency: f64,
+}
+
+impl View {
+    /// Of each service with servers of its own, what was counted of it and of its servers.
+    pub fn traffic(&self) -> impl Iterator<Item = (&Id, Traffic, Vec<(SocketAddr, Traffic)>)> {
+        self.slots.iter().map(|(id, slot)| {
+            let service = slot.current.load();
+            let servers = servers(&service);
+            let (requests, _) = service.stats.requests.total();
+            let whole = Traffic {
+                requests,
+                active: servers.iter().map(|(_, server)| server.active).sum(),
+                bytes: bytes(&service.stats.requests),
+                rate: service.stats.rate.per_second(),
+                latency: service.stats.rate.latency(),
+            };
+            (id, whole, servers)
+        })
+    }
+
+    /// A second has passed: rates are made of what came meanwhile.
+    pub(crate) fn tick(&self) {
+        for slot in self.slots.values() {
+            let service = slot.current.load();
+            service.stats.rate.tick(service.stats.requests.total());
+            for server in service.servers.values() {
+                server.rate.tick(server.requests.total());
+            }
+        }
+    }
+}
+
+fn servers(service: &Balanced) -> Vec<(SocketAddr, Traffic)> {
+    let of = |server: &Arc<crate::balance::Server>| {
+        let mut traffic = Traffic { active: u64::from(server.active()), ..Traffic::default() };
+        if let Some(stats) = service.servers.get(&server.id()) {
+            traffic.requests = stats.requests.total().0;
+            traffic.bytes = bytes(&stats.requests);
+            traffic.rate = stats.rate.per_second();
+            traffic.latency = stats.rate.latency();
+        }
+        (server.address(), traffic)
+    };
+    service.group().servers().iter().map(of).collect()
+}
+
+fn bytes(series: &super::observe::Series) -> (u64, u64) {
+    series
+        .read()
+        .iter()
+        .fold((0, 0), |(up, down), (_, reading)| (up + reading.bytes.0, down + reading.bytes.1))
+}
+
+impl fmt::Debug for View {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let accepted: u64 =
+            self.entries.values().map(|entry| entry.stats.accepted.load(Relaxed)).sum();
+        write!(f, "View of {} routers, {accepted} connections accepted", self.routes.len())
+    }
+}
