@@ -141,7 +141,7 @@ fn what_is_sent_is_what_is_read() {
 proptest! {
     #[test]
     fn nothing_panics(bytes in prop::collection::vec(any::<u8>(), 0..300)) {
-        for start in [&V1[..], V2, b""] {
+        for start in [V1, V2, b""] {
             let bytes = [start, &bytes].concat();
             if let Header::Whole { length, .. } = parse(&bytes) {
                 prop_assert!(length <= bytes.len());

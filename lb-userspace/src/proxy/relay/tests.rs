@@ -67,6 +67,7 @@ struct Setting {
     inner: RefCell<Option<(Stream, Stream)>>,
     buffers: Buffers,
     pipes: Pipes,
+    cuts: Cuts,
     counted: Counted,
 }
 
@@ -80,6 +81,7 @@ impl Setting {
             inner: RefCell::new(Some((near, far))),
             buffers: Buffers::default(),
             pipes: Pipes::default(),
+            cuts: Cuts::default(),
             counted: Counted::default(),
         }
     }
@@ -88,9 +90,10 @@ impl Setting {
 macro_rules! relayed {
     ($setting:ident, $delay:expr) => {{
         let (mut near, mut far) = $setting.inner.take().expect("once");
-        let tools = Tools { buffers: &$setting.buffers, pipes: &$setting.pipes };
+        let tools =
+            Tools { buffers: &$setting.buffers, pipes: &$setting.pipes, cuts: &$setting.cuts };
         let counted = &$setting.counted;
-        async move { relay(&mut near, &mut far, $delay, tools, counted).await }
+        async move { relay(&mut near, &mut far, $delay, tools, None, counted).await }
     }};
 }
 
@@ -145,11 +148,13 @@ async fn questions_and_answers_of_every_size() {
                     async { client.write_all(&question).await.and(client.flush().await) },
                     server.read_exact(&mut got),
                 );
-                (sent.unwrap(), read.unwrap());
+                sent.unwrap();
+                read.unwrap();
                 assert!(got == question, "{len} up");
                 let (sent, read) =
                     tokio::join!(server.write_all(&question), client.read_exact(&mut got),);
-                (sent.unwrap(), read.unwrap());
+                sent.unwrap();
+                read.unwrap();
                 assert!(got == question, "{len} down");
             }
         };
@@ -164,8 +169,8 @@ async fn what_was_read_ahead_goes_first() {
     let (far, server) = pair().await;
     let mut near = Stream::with_prefix(near, b"hello, "[..].into());
     let mut far = Stream::from(far);
-    let (buffers, pipes, counted) = Default::default();
-    let tools = Tools { buffers: &buffers, pipes: &pipes };
+    let (buffers, pipes, cuts, counted) = Default::default();
+    let tools = Tools { buffers: &buffers, pipes: &pipes, cuts: &cuts };
     let (mut client, mut server) = (client, server);
     let talking = async {
         client.write_all(b"world").await.unwrap();
@@ -174,7 +179,7 @@ async fn what_was_read_ahead_goes_first() {
         server.shutdown().await.unwrap();
     };
     let counted: &Counted = &counted;
-    let (ended, ()) = tokio::join!(relay(&mut near, &mut far, LONG, tools, counted), talking);
+    let (ended, ()) = tokio::join!(relay(&mut near, &mut far, LONG, tools, None, counted), talking);
     ended.unwrap();
 }
 
@@ -232,7 +237,8 @@ async fn a_reset_reaches_the_other_side() {
                 tokio::join!(async { breaking.write_all(&pattern(bytes, 0)).await }, async {
                     other.read_exact(&mut got).await
                 });
-            (sent.unwrap(), read.unwrap());
+            sent.unwrap();
+            read.unwrap();
             breaking.reset_on_drop();
             drop(breaking);
             other.read_u8().await.unwrap_err().kind()
