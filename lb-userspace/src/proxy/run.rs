@@ -108,6 +108,7 @@ impl Proxy {
             routes: Arc::clone(&self.tables.routes),
             slots: Arc::clone(&self.tables.slots),
             observing: Arc::clone(&self.tables.observing),
+            tls: Arc::clone(&self.tables.tls),
         }
     }
 

@@ -13,6 +13,7 @@ use super::{
     observe::Observing,
     table::{Balanced, Entry, Route, Slot},
     tcp::ConnectionCounts,
+    tls::Store,
     udp,
 };
 use crate::model::Id;
@@ -25,6 +26,7 @@ pub struct View {
     pub(crate) routes: Arc<BTreeMap<Id, Arc<Route>>>,
     pub(crate) slots: Arc<BTreeMap<Id, Arc<Slot>>>,
     pub(crate) observing: Arc<ArcSwap<Observing>>,
+    pub(crate) tls: Arc<Store>,
 }
 
 /// What was counted of a service or of a server.
