@@ -17,7 +17,7 @@ use super::{
     server::Stats,
 };
 use crate::{
-    model::{Algorithm, Backend, Id, Service},
+    model::{Algorithm, Backend, BackendState, Id, OnDown, Service},
     plan::maglev::identity,
 };
 
@@ -62,6 +62,12 @@ impl Group {
             members.iter_mut().for_each(|server| server.passive = Some(passive.clone()));
         }
         let members: Vec<Arc<Server>> = members.into_iter().map(Arc::new).collect();
+        for gone in old.iter().flat_map(|old| &old.members) {
+            // Both are in order of address.
+            if members.binary_search_by_key(&gone.address, |server| server.address).is_err() {
+                gone.stats.must_end.store(true, Relaxed);
+            }
+        }
         let open: Vec<_> =
             members.iter().filter(|server| server.takes_new()).take(MOST).cloned().collect();
         let algorithm = algorithm::of(service.algorithm, &open, &maker.cursor);
@@ -237,6 +243,10 @@ impl<'a> Maker<'a> {
             server.stats.since.store(self.now, Relaxed);
         }
         server.stats.is_open.store(server.takes_new(), SeqCst);
+        let is_down = backend.health.state == BackendState::Down;
+        let is_reset = is_down && self.service.on_down == OnDown::Reset;
+        server.stats.is_down.store(is_down, Relaxed);
+        server.stats.must_end.store(is_reset, Relaxed);
         server
     }
 

@@ -56,6 +56,10 @@ pub(super) struct Stats {
     pub(super) since: AtomicU64,
     /// Whether the latest snapshot lets it take new requests.
     pub(super) is_open: AtomicBool,
+    /// Whether it is found dead in the latest snapshot.
+    pub(super) is_down: AtomicBool,
+    /// Whether what it has is to end: it is gone, or dead and `onDown` says so.
+    pub(super) must_end: AtomicBool,
     /// Until when it is ejected.
     pub(super) ejected_until: AtomicU64,
     /// Ejections in a row.
@@ -110,6 +114,17 @@ impl Server {
     }
 
     /// Whether it takes requests that belong to no session.
+    /// Whether connections that it has are to be ended now: it is configured no more and its time
+    /// to drain is over, or it is dead and `onDown: reset` holds.
+    pub fn must_end(&self) -> bool {
+        self.stats.must_end.load(Relaxed)
+    }
+
+    /// Whether datagrams of its sessions are to go elsewhere now.
+    pub fn is_lost(&self) -> bool {
+        self.must_end() || self.stats.is_down.load(Relaxed)
+    }
+
     pub(super) fn takes_new(&self) -> bool {
         self.weight > 0 && self.is_up
     }
@@ -211,6 +226,8 @@ impl Stats {
             id: NEXT.fetch_add(1, Relaxed),
             since: AtomicU64::new(0),
             is_open: AtomicBool::new(true),
+            is_down: AtomicBool::new(false),
+            must_end: AtomicBool::new(false),
             ejected_until: AtomicU64::new(0),
             ejections: AtomicU32::new(0),
         }

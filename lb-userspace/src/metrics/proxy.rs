@@ -12,7 +12,6 @@ use crate::{
     proxy::{
         View,
         observe::{Key, Reading, Series},
-        tls::Failure,
     },
 };
 
@@ -30,6 +29,10 @@ pub(super) fn families(view: &View) -> Vec<MetricFamily> {
     }
     if metrics.services {
         services(&mut all, view);
+    }
+    for (reason, count) in view.tls.failures().iter().filter(|(_, count)| *count > 0) {
+        let help = "TLS handshakes with clients that failed, by reason.";
+        all.counter("lb_tls_failures_total", help, &[("reason", reason)], count);
     }
     if let Some(log) = &view.observing.load().log {
         let help = "Lines of the access log that were left out, because too many waited.";
@@ -57,13 +60,8 @@ fn entry_points(all: &mut Families, view: &View, with_requests: bool) {
         }
         for (reason, count) in entry.stats.refused() {
             let labels = [("entrypoint", &*entry.name), ("reason", reason)];
-            if Failure::ALL.iter().any(|failure| failure.label() == reason) {
-                let help = "TLS handshakes that failed, by reason.";
-                all.counter("lb_entrypoint_tls_failures_total", help, &labels, count);
-            } else {
-                let help = "What came and was no request, by reason.";
-                all.counter("lb_entrypoint_refused_total", help, &labels, count);
-            }
+            let help = "What came and was no request, by reason.";
+            all.counter("lb_entrypoint_refused_total", help, &labels, count);
         }
     }
 }

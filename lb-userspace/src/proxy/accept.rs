@@ -57,7 +57,8 @@ pub(crate) async fn connection(
         }
         Arrival::Tcp(route, connection) => {
             drop(table);
-            let tools = Tools { buffers: &worker.buffers, pipes: &worker.pipes };
+            let tools =
+                Tools { buffers: &worker.buffers, pipes: &worker.pipes, cuts: &worker.cuts };
             tcp::serve(connection, route, tools).await;
         }
         Arrival::Refused(refusal) => observe::refused(&entry, refusal.label()),

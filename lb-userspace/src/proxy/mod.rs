@@ -8,6 +8,7 @@ pub mod body;
 pub(crate) mod buffers;
 pub(crate) mod chunked;
 pub(crate) mod clock;
+pub(crate) mod cuts;
 pub mod exchange;
 pub(crate) mod explain;
 pub mod fetch;
@@ -41,6 +42,7 @@ pub use head::Head;
 pub use internal::Internals;
 pub use io::Stream;
 pub use run::Proxy;
+pub use tcp::ConnectionCounts;
 pub use view::{Traffic, View};
 #[cfg(test)]
 mod tests;

@@ -19,6 +19,7 @@ use tokio::{
 use super::{
     Stream,
     buffers::{Buffers, SMALL},
+    cuts::{Cut, Cuts},
     splice::{Moved, Pipe, Pipes},
 };
 
@@ -27,6 +28,7 @@ use super::{
 pub(crate) struct Tools<'a> {
     pub(crate) buffers: &'a Buffers,
     pub(crate) pipes: &'a Pipes,
+    pub(crate) cuts: &'a Cuts,
 }
 
 /// Hears of bytes as they pass: from the client, and to it.
@@ -43,7 +45,7 @@ pub(crate) enum Broken {
 
 /// Relays until both directions have ended. When one has, the other one has `delay` at a time
 /// to go on ([`Duration::MAX`]: for ever). Who is left after an error is reset: what it got
-/// isn't the whole.
+/// isn't the whole. So are both when `cut` says that the server is gone.
 ///
 /// # Errors
 /// Who broke off.
@@ -52,6 +54,7 @@ pub(crate) async fn relay(
     server: &mut Stream,
     delay: Duration,
     tools: Tools<'_>,
+    cut: Option<&Cut>,
     meter: &dyn Meter,
 ) -> Result<(), Broken> {
     let mut relay =
@@ -59,7 +62,12 @@ pub(crate) async fn relay(
     let ended = poll_fn(|cx| {
         let ended = relay.poll(cx, client, server, tools);
         relay.tell(meter);
-        ended
+        match cut.map(|cut| cut.poll(cx)) {
+            Some(Poll::Ready(())) if ended.is_pending() => Poll::Ready(Err(Broken::Server(
+                io::Error::new(io::ErrorKind::ConnectionReset, "it is no longer there"),
+            ))),
+            _ => ended,
+        }
     })
     .await;
     relay.up.release(tools);

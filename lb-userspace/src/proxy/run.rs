@@ -112,9 +112,11 @@ impl Proxy {
     pub fn view(&self) -> View {
         View {
             entries: Arc::clone(&self.tables.entries),
+            udp: Arc::clone(&self.tables.udp),
             routes: Arc::clone(&self.tables.routes),
             slots: Arc::clone(&self.tables.slots),
             observing: Arc::clone(&self.tables.observing),
+            tls: Arc::clone(&self.tables.tls),
         }
     }
 

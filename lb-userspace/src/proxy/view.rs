@@ -12,6 +12,9 @@ use arc_swap::ArcSwap;
 use super::{
     observe::Observing,
     table::{Balanced, Entry, Route, Slot},
+    tcp::ConnectionCounts,
+    tls::Store,
+    udp,
 };
 use crate::model::Id;
 
@@ -19,9 +22,11 @@ use crate::model::Id;
 #[derive(Clone, Default)]
 pub struct View {
     pub(crate) entries: Arc<BTreeMap<String, Arc<Entry>>>,
+    pub(crate) udp: Arc<BTreeMap<String, Arc<udp::Entry>>>,
     pub(crate) routes: Arc<BTreeMap<Id, Arc<Route>>>,
     pub(crate) slots: Arc<BTreeMap<Id, Arc<Slot>>>,
     pub(crate) observing: Arc<ArcSwap<Observing>>,
+    pub(crate) tls: Arc<Store>,
 }
 
 /// What was counted of a service or of a server.
@@ -55,6 +60,26 @@ impl View {
             };
             (id, whole, servers)
         })
+    }
+
+    /// What is counted of connections and sessions that aren't HTTP, by entry point and router.
+    pub fn connections(&self) -> Vec<ConnectionCounts> {
+        let mut all = Vec::new();
+        for entry in self.entries.values() {
+            let table = entry.table.load();
+            all.push(ConnectionCounts::new(&entry.name, None, &table.tcp.stats));
+            let routes = table.tcp.routes();
+            all.extend(
+                routes
+                    .map(|route| ConnectionCounts::new(&entry.name, Some(&route.id), &route.stats)),
+            );
+        }
+        for entry in self.udp.values() {
+            if let Some(route) = &*entry.route.load() {
+                all.push(ConnectionCounts::new(&entry.name, Some(&route.id), &route.stats));
+            }
+        }
+        all
     }
 
     /// A second has passed: rates are made of what came meanwhile.

@@ -23,6 +23,7 @@ use super::{
     alarm::{Alarms, TICK},
     buffers::Buffers,
     clock::Clock,
+    cuts::Cuts,
     http2::Senders,
     observe::{self, log::Batch},
     splice::Pipes,
@@ -53,6 +54,7 @@ pub(crate) struct Worker {
     pub(crate) clock: Clock,
     pub(crate) pool: Pool,
     pub(crate) pipes: Pipes,
+    pub(crate) cuts: Cuts,
     pub(crate) senders: Senders,
     /// Lines of the access log.
     pub(crate) lines: RefCell<Batch>,
@@ -248,6 +250,7 @@ async fn tick(worker: Rc<Worker>) {
         if count % 10 == 0 {
             worker.clock.tick();
             worker.pool.sweep(|_| true);
+            worker.cuts.tick();
         }
     }
 }

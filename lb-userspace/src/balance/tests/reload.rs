@@ -53,3 +53,34 @@ fn another_algorithm_keeps_the_counts() {
     let _one = after.pick(&key(), &[]).expect("a server");
     assert_eq!(pick(&after), 1);
 }
+
+#[test]
+fn what_a_server_has_ends_when_it_is_gone_or_dead_and_reset_is_asked_for() {
+    let base = service(Algorithm::RoundRobin, &[1, 1]);
+    let first = Group::new(&base, None);
+    let tickets = [first.pick(&key(), &[]).unwrap(), first.pick(&key(), &[]).unwrap()];
+    let fates = || {
+        let mut fates = [(false, false); 2];
+        for ticket in &tickets {
+            fates[number(ticket)] = (ticket.server().must_end(), ticket.server().is_lost());
+        }
+        fates
+    };
+    assert_eq!(fates(), [(false, false), (false, false)]);
+
+    let mut changed = base.clone();
+    changed.backends[0].health = down();
+    changed.backends[1].drained = true;
+    let second = Group::new(&changed, Some(&first));
+    assert_eq!(fates(), [(false, true), (false, false)], "dead, and drained");
+
+    changed.on_down = crate::model::OnDown::Reset;
+    changed.backends[1].leaving = true;
+    let third = Group::new(&changed, Some(&second));
+    assert_eq!(fates(), [(true, true), (false, false)], "reset, and leaving");
+
+    changed.backends[1].expired = true;
+    changed.backends[0].health = crate::model::Health::default();
+    Group::new(&changed, Some(&third));
+    assert_eq!(fates(), [(false, false), (true, true)], "up again, and gone");
+}

@@ -39,3 +39,10 @@ fn the_configuration_by_example_loads() {
 fn there_are_no_other_examples() {
     assert_eq!(blocks().len(), 2);
 }
+
+#[test]
+fn every_reason_of_a_middleware_has_a_line() {
+    for (label, _) in crate::middleware::REASONS {
+        assert!(README.contains(&format!("| `{label}` |")), "{label} is not in README.md");
+    }
+}

@@ -67,6 +67,7 @@ struct Setting {
     inner: RefCell<Option<(Stream, Stream)>>,
     buffers: Buffers,
     pipes: Pipes,
+    cuts: Cuts,
     counted: Counted,
 }
 
@@ -80,6 +81,7 @@ impl Setting {
             inner: RefCell::new(Some((near, far))),
             buffers: Buffers::default(),
             pipes: Pipes::default(),
+            cuts: Cuts::default(),
             counted: Counted::default(),
         }
     }
@@ -88,9 +90,10 @@ impl Setting {
 macro_rules! relayed {
     ($setting:ident, $delay:expr) => {{
         let (mut near, mut far) = $setting.inner.take().expect("once");
-        let tools = Tools { buffers: &$setting.buffers, pipes: &$setting.pipes };
+        let tools =
+            Tools { buffers: &$setting.buffers, pipes: &$setting.pipes, cuts: &$setting.cuts };
         let counted = &$setting.counted;
-        async move { relay(&mut near, &mut far, $delay, tools, counted).await }
+        async move { relay(&mut near, &mut far, $delay, tools, None, counted).await }
     }};
 }
 
@@ -166,8 +169,8 @@ async fn what_was_read_ahead_goes_first() {
     let (far, server) = pair().await;
     let mut near = Stream::with_prefix(near, b"hello, "[..].into());
     let mut far = Stream::from(far);
-    let (buffers, pipes, counted) = Default::default();
-    let tools = Tools { buffers: &buffers, pipes: &pipes };
+    let (buffers, pipes, cuts, counted) = Default::default();
+    let tools = Tools { buffers: &buffers, pipes: &pipes, cuts: &cuts };
     let (mut client, mut server) = (client, server);
     let talking = async {
         client.write_all(b"world").await.unwrap();
@@ -176,7 +179,7 @@ async fn what_was_read_ahead_goes_first() {
         server.shutdown().await.unwrap();
     };
     let counted: &Counted = &counted;
-    let (ended, ()) = tokio::join!(relay(&mut near, &mut far, LONG, tools, counted), talking);
+    let (ended, ()) = tokio::join!(relay(&mut near, &mut far, LONG, tools, None, counted), talking);
     ended.unwrap();
 }
 

@@ -29,7 +29,7 @@ use crate::{
 pub(crate) struct Tables {
     pub(crate) entries: Arc<BTreeMap<String, Arc<Entry>>>,
     /// Entry points of UDP.
-    pub(crate) udp: BTreeMap<String, Arc<udp::Entry>>,
+    pub(crate) udp: Arc<BTreeMap<String, Arc<udp::Entry>>>,
     pub(crate) slots: Arc<BTreeMap<Id, Arc<Slot>>>,
     pub(crate) routes: Arc<BTreeMap<Id, Arc<Route>>>,
     transports: BTreeMap<Id, Arc<Upstreams>>,
@@ -54,7 +54,7 @@ impl Tables {
     pub(crate) fn new(internals: Option<Internals>) -> Self {
         Self {
             entries: Arc::default(),
-            udp: BTreeMap::new(),
+            udp: Arc::default(),
             slots: Arc::default(),
             routes: Arc::default(),
             transports: BTreeMap::new(),
@@ -241,7 +241,8 @@ impl Tables {
 
     /// The router of each UDP entry point: there is one, or the first of the highest priority.
     fn udp(&mut self, snapshot: &Snapshot) {
-        self.udp.retain(|name, _| snapshot.entry_points.contains_key(name));
+        let entries = Arc::make_mut(&mut self.udp);
+        entries.retain(|name, _| snapshot.entry_points.contains_key(name));
         let points = snapshot.entry_points.values();
         for point in points.filter(|point| point.protocol == Protocol::Udp) {
             let here = snapshot.routers.values().filter(|router| {
@@ -251,7 +252,7 @@ impl Tables {
             });
             let router = here.min_by_key(|router| (-router.priority, &router.id));
             let slot = router.and_then(|router| Some((router, self.slots.get(&router.service)?)));
-            let entry = self.udp.entry(point.name.clone()).or_insert_with(|| {
+            let entry = entries.entry(point.name.clone()).or_insert_with(|| {
                 Arc::new(udp::Entry {
                     name: point.name.as_str().into(),
                     route: ArcSwapOption::empty(),

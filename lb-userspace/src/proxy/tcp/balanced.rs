@@ -53,6 +53,14 @@ impl Place for Ticket {
         self.server().options().scheme == Scheme::Https
     }
 
+    fn must_end(&self) -> bool {
+        self.server().must_end()
+    }
+
+    fn is_lost(&self) -> bool {
+        self.server().is_lost()
+    }
+
     fn reached(&self, is_reached: bool, took: Duration) {
         match is_reached {
             true => self.finished(0, took),

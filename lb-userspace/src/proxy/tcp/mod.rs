@@ -17,6 +17,7 @@ pub(in crate::proxy) mod tests;
 pub(crate) use arrive::{Arrival, arrive};
 pub(crate) use route::{Place, Route, Servers, Service, Tls, Upstream};
 pub(crate) use serve::serve;
+pub use stats::ConnectionCounts;
 pub(crate) use stats::{Refusal, Stats};
 pub(crate) use table::{Surroundings, Table};
 

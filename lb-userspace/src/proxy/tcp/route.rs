@@ -64,9 +64,13 @@ pub(crate) trait Place {
     fn host(&self) -> &str;
     /// Whether it is spoken to by TLS.
     fn is_tls(&self) -> bool;
-    /// Whether it may keep what it has: still configured, and not down.
-    fn is_current(&self) -> bool {
-        true
+    /// Whether its connections are to end now.
+    fn must_end(&self) -> bool {
+        false
+    }
+    /// Whether its sessions are to go elsewhere now.
+    fn is_lost(&self) -> bool {
+        false
     }
     /// Says whether it could be reached.
     fn reached(&self, is_reached: bool, took: Duration);

@@ -1,8 +1,8 @@
 //! A TCP router's connection, from its middlewares to its end.
 
-use std::{any::Any, sync::Arc};
+use std::{any::Any, rc::Rc, sync::Arc};
 
-use super::{Connection, Refusal, Route, dial};
+use super::{Connection, Place, Refusal, Route, dial};
 use crate::{
     middleware::tcp::Admission,
     proxy::relay::{Broken, Tools, relay},
@@ -20,7 +20,7 @@ pub(crate) async fn serve(mut connection: Connection, route: Arc<Route>, tools: 
         Some(upstream) => dial::dial(upstream, &connection).await,
         None => Err(Refusal::NoServer),
     };
-    let (mut server, _place, delay) = match reached {
+    let (mut server, place, delay) = match reached {
         Ok(reached) => reached,
         Err(refusal) => {
             route.stats.refuse(refusal);
@@ -28,7 +28,12 @@ pub(crate) async fn serve(mut connection: Connection, route: Arc<Route>, tools: 
             return;
         }
     };
-    match relay(&mut connection.stream, &mut server, delay, tools, &*route.stats).await {
+    // The place is given back with the connection, whoever still looks at it.
+    let place: Rc<dyn Place> = Rc::from(place);
+    let looked_at = Rc::downgrade(&place);
+    let cut = tools.cuts.watch(move || looked_at.upgrade().is_some_and(|place| place.must_end()));
+    let (client, stats) = (&mut connection.stream, &*route.stats);
+    match relay(client, &mut server, delay, tools, Some(&cut), stats).await {
         Ok(()) => {}
         Err(Broken::Client(error)) => {
             tracing::debug!("{}: {} broke off: {error}", route.id, connection.ends.source);

@@ -2,7 +2,7 @@
 
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
-use crate::proxy::relay::Meter;
+use crate::{model::Id, proxy::relay::Meter};
 
 /// Declares reasons with their labels.
 macro_rules! refusals {
@@ -82,6 +82,42 @@ impl Stats {
         self.connections.fetch_add(1, Relaxed);
         self.open.fetch_add(1, Relaxed);
         Open(self)
+    }
+}
+
+/// What was counted so far.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ConnectionCounts {
+    /// Name of the entry point.
+    pub entry_point: String,
+    /// `None` for connections that got to no router.
+    pub router: Option<Id>,
+    /// Connections, or sessions of UDP, ever.
+    pub connections: u64,
+    /// Those that are open.
+    pub open: u64,
+    /// Bytes from clients.
+    pub received: u64,
+    /// Bytes to clients.
+    pub sent: u64,
+    /// Those that lb ended, by reason; of UDP, datagrams that it dropped.
+    pub refusals: Vec<(&'static str, u64)>,
+}
+
+impl ConnectionCounts {
+    pub(crate) fn new(entry_point: &str, router: Option<&Id>, stats: &Stats) -> Self {
+        let [connections, open, received, sent] =
+            [&stats.connections, &stats.open, &stats.received, &stats.sent]
+                .map(|count| count.load(Relaxed));
+        Self {
+            entry_point: entry_point.to_owned(),
+            router: router.cloned(),
+            connections,
+            open,
+            received,
+            sent,
+            refusals: stats.refusals().filter(|(_, count)| *count > 0).collect(),
+        }
     }
 }
 

@@ -119,6 +119,9 @@ fn one_entry_point_serves_http_tls_and_tcp() {
     assert!(talk(secure(&running, "x.test"), request, quiet).starts_with("HTTP/1.1 200"));
     assert_eq!(talk(secure(&running, "term.test"), "hello", quiet), "tcp hello");
     assert_eq!(running.proxy.notes().len(), 1, "whose certificate it is");
+    let counted = running.proxy.view().connections();
+    let term = counted.iter().find(|counts| counts.router.is_some()).unwrap();
+    assert_eq!((&*term.entry_point, term.connections, term.received), ("web", 1, 5));
 
     add(&mut running.snapshot, Protocol::Tcp, "all", Some("HostSNI(`*`)"), None, &[echo("all ")]);
     follow(&mut running);

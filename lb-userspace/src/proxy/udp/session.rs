@@ -80,7 +80,7 @@ impl Session {
     /// Sends a datagram of the client's.
     pub(super) fn send(&self, bytes: &[u8]) -> Result<(), Failed> {
         let shared = &self.shared;
-        if shared.is_refused.get() || !shared.place.is_current() {
+        if shared.is_refused.get() || shared.place.is_lost() {
             return Err(Failed::Gone(shared.place.id()));
         }
         shared.latest.set(Instant::now());
@@ -102,7 +102,7 @@ impl Session {
     pub(super) fn is_alive(&self, now: Instant) -> bool {
         let shared = &self.shared;
         let silent = now.saturating_duration_since(shared.latest.get());
-        !shared.is_refused.get() && silent < shared.route.timeout && shared.place.is_current()
+        !shared.is_refused.get() && silent < shared.route.timeout && !shared.place.is_lost()
     }
 }
 

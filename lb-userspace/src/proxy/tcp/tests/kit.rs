@@ -4,7 +4,10 @@ use std::{
     cell::RefCell,
     collections::BTreeMap,
     net::SocketAddr,
-    sync::{Arc, Mutex, atomic::AtomicUsize},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed},
+    },
     time::Duration,
 };
 
@@ -24,7 +27,7 @@ use crate::{
         TlsConfig, Transport,
     },
     proxy::{
-        Stream, Wait, buffers::Buffers, io::Plain, proxy_protocol::Ends, relay::Tools,
+        Stream, Wait, buffers::Buffers, cuts::Cuts, io::Plain, proxy_protocol::Ends, relay::Tools,
         splice::Pipes, tls::Store,
     },
     rule::Syntax,
@@ -94,6 +97,7 @@ pub(super) struct World {
     pub(super) upstreams: RefCell<BTreeMap<String, Arc<ArcSwap<Upstream>>>>,
     pub(super) buffers: Buffers,
     pub(super) pipes: Pipes,
+    pub(super) cuts: Cuts,
     pub(super) table: RefCell<Option<Arc<Table>>>,
 }
 
@@ -104,6 +108,7 @@ impl World {
             upstreams: RefCell::default(),
             buffers: Buffers::default(),
             pipes: Pipes::default(),
+            cuts: Cuts::default(),
             table: RefCell::default(),
         };
         world.store.apply(&BTreeMap::from([(
@@ -178,12 +183,16 @@ impl World {
     /// Takes a connection to its end.
     pub(super) async fn handle(&self, far: TcpStream) -> Handled {
         match self.arrive(far).await {
-            Arrival::Http(stream, session) => Handled::Http(stream, session.map(|s| s.options)),
+            Arrival::Http(_stream, session) => Handled::Http(session.map(|s| s.options)),
             Arrival::Refused(refusal) => Handled::Refused(refusal.label()),
             Arrival::Tcp(route, connection) => {
                 let name = route.id.name.clone();
-                serve(connection, route, Tools { buffers: &self.buffers, pipes: &self.pipes })
-                    .await;
+                serve(
+                    connection,
+                    route,
+                    Tools { buffers: &self.buffers, pipes: &self.pipes, cuts: &self.cuts },
+                )
+                .await;
                 Handled::Tcp(name)
             }
         }
@@ -202,7 +211,7 @@ impl Service for Slot {
 #[derive(Debug)]
 pub(super) enum Handled {
     /// With the name of its TLS options.
-    Http(Stream, Option<String>),
+    Http(Option<String>),
     Tcp(String),
     Refused(&'static str),
 }
@@ -211,8 +220,8 @@ impl Handled {
     /// In a word.
     pub(super) fn told(&self) -> String {
         match self {
-            Self::Http(_, None) => "http".to_owned(),
-            Self::Http(_, Some(options)) => format!("https {options}"),
+            Self::Http(None) => "http".to_owned(),
+            Self::Http(Some(options)) => format!("https {options}"),
             Self::Tcp(name) => name.clone(),
             Self::Refused(why) => (*why).to_owned(),
         }
@@ -225,6 +234,7 @@ pub(super) struct Fixed {
     pub(super) servers: Vec<SocketAddr>,
     pub(super) is_tls: bool,
     pub(super) busy: Arc<AtomicUsize>,
+    pub(super) must_end: Arc<AtomicBool>,
     /// Who was reached and who wasn't.
     pub(super) outcomes: Arc<Mutex<Vec<(SocketAddr, bool)>>>,
 }
@@ -239,7 +249,7 @@ impl Servers for Fixed {
     fn pick<'a>(&'a self, _: Ends, avoid: &'a [u64]) -> Wait<'a, Option<Box<dyn Place>>> {
         Box::pin(async move {
             let at = (0..self.servers.len()).find(|at| !avoid.contains(&(*at as u64)))?;
-            self.busy.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+            self.busy.fetch_add(1, Relaxed);
             let place: Box<dyn Place> = Box::new(FixedPlace { at, all: self.clone() });
             Some(place)
         })
@@ -253,7 +263,7 @@ struct FixedPlace {
 
 impl Drop for FixedPlace {
     fn drop(&mut self) {
-        self.all.busy.fetch_sub(1, std::sync::atomic::Ordering::Relaxed);
+        self.all.busy.fetch_sub(1, Relaxed);
     }
 }
 
@@ -269,6 +279,9 @@ impl Place for FixedPlace {
     }
     fn is_tls(&self) -> bool {
         self.all.is_tls
+    }
+    fn must_end(&self) -> bool {
+        self.all.must_end.load(Relaxed)
     }
     fn reached(&self, is_reached: bool, _took: Duration) {
         self.all.outcomes.lock().unwrap().push((self.address(), is_reached));

@@ -329,3 +329,28 @@ async fn postgresql_asks_for_tls_in_its_own_way() {
         })
         .await;
 }
+
+#[tokio::test(flavor = "current_thread")]
+async fn a_connection_is_reset_once_its_server_is_gone_for_good() {
+    let local = LocalSet::new();
+    local
+        .run_until(async {
+            let world = World::new(&[("all", "HostSNI(`*`)", "")]);
+            let servers = Fixed::of([server("in").await]);
+            world.lead("all", servers.clone(), |_| {});
+            let (mut near, far) = pair().await;
+            let talking = async {
+                let mut heard = [0; 2];
+                near.read_exact(&mut heard).await.unwrap();
+                world.cuts.tick();
+                near.write_all(b"x").await.unwrap();
+                assert_eq!(near.read_u8().await.unwrap(), b'x', "it lives");
+                servers.must_end.store(true, Relaxed);
+                world.cuts.tick();
+                near.read_u8().await.unwrap_err().kind()
+            };
+            let (_, heard) = tokio::join!(world.handle(far), talking);
+            assert_eq!(heard, std::io::ErrorKind::ConnectionReset);
+        })
+        .await;
+}
