@@ -1,4 +1,4 @@
-//! The flow table: find, claim, promote, release. See `lb_common::flow` for its layout.
+//! The flow table: find, claim, release. See `lb_common::flow` for its layout.
 //!
 //! Functions named `lb_…` are global ones to the verifier: it checks each once,
 //! on its own, for any scalars, where it would walk anything else again for
@@ -12,7 +12,7 @@ use lb_common::{
 use crate::{
     Exit,
     atomic::{add64, cas32, cas64},
-    maps::{ACTIVE, FLOW_SIGS, FLOWS, REPLIES, config, dry_run},
+    maps::{ACTIVE, FLOW_SIGS, FLOWS, REPLIES, config},
     parse::{Packet, Tuple},
     stats,
 };
@@ -125,7 +125,7 @@ pub(crate) mod claimed {
 /// own slot afterwards withdraws.
 #[unsafe(no_mangle)]
 #[inline(never)]
-extern "C" fn lb_claim(t: *const Tuple, vip: u32, sig: u32, bucket: u32) -> u64 {
+pub(crate) extern "C" fn lb_claim(t: *const Tuple, vip: u32, sig: u32, bucket: u32) -> u64 {
     let Some(sigs) = FLOW_SIGS.get(bucket) else {
         return claimed::FULL;
     };
@@ -339,102 +339,6 @@ pub(crate) fn publish(index: u32, sig: u32) {
         // SAFETY: our own busy slot; stores are not reordered on x86-64.
         unsafe { at.write_volatile(sig) };
     }
-}
-
-/// Moves a half-open flow among the established; its index there plus one, or
-/// its old one where there is no room.
-#[inline(always)]
-pub(crate) fn promote(t: &Tuple, index: u32, hash: u64) -> u32 {
-    if dry_run() {
-        return index + 1;
-    }
-    lb_promote(t, index, hash)
-}
-
-/// As [`promote`].
-#[unsafe(no_mangle)]
-#[inline(never)]
-extern "C" fn lb_promote(t: *const Tuple, index: u32, hash: u64) -> u32 {
-    if t.is_null() {
-        return index + 1;
-    }
-    let Some(config) = crate::maps::CONFIG.get(0) else {
-        return index + 1;
-    };
-    let Some(old) = get(index) else {
-        return index + 1;
-    };
-    let old_sig = flow::signature(hash);
-    let bucket = flow::bucket(hash, config.est_buckets);
-    let mut got = lb_claim(t, old.vip, old_sig, bucket);
-    if got & claimed::MASK == claimed::FULL && lb_reclaim(bucket) != 0 {
-        stats::event(Event::ExpiredReused);
-        got = lb_claim(t, old.vip, old_sig, bucket);
-    }
-    match got & claimed::MASK {
-        claimed::THEIRS => return got as u32 + 1,
-        claimed::OURS => {}
-        _ => {
-            stats::event(Event::EstablishedFull);
-            set_state(old, TcpState::Established);
-            return index + 1;
-        }
-    }
-    let new_index = got as u32;
-    let Some(new) = get(new_index) else {
-        return index + 1;
-    };
-    copy(old, new);
-    set_state(new, TcpState::Established);
-    publish(new_index, old_sig);
-    if let Some(at) = reply_at(new.reply_slot) {
-        // SAFETY: a live map value, aligned.
-        unsafe {
-            let word = at.read_volatile();
-            if word as u32 == index + 1 {
-                cas64(at, word, word & !0xffff_ffff | u64::from(new_index + 1));
-            }
-        }
-    }
-    if let Some(at) = signature_of(index) {
-        // SAFETY: as above. The way back and the count have moved along: nothing else to clear.
-        unsafe { cas32(at, old_sig, SIG_FREE) };
-    }
-    stats::event(Event::Established);
-    new_index + 1
-}
-
-/// Copies a flow by words: a struct copy would become a byte loop.
-#[inline(always)]
-fn copy(from: &Flow, to: &mut Flow) {
-    let (from, to) =
-        (core::ptr::from_ref(from).cast::<u64>(), core::ptr::from_mut(to).cast::<u64>());
-    for word in 0..size_of::<Flow>() / 8 {
-        // SAFETY: within the 64 bytes of each.
-        unsafe { to.add(word).write_volatile(from.add(word).read_volatile()) };
-    }
-}
-
-/// Frees the first flow of a full bucket whose time is up, else the one that has been closed
-/// for longest: connections in turn must not drive out those that last.
-#[unsafe(no_mangle)]
-#[inline(never)]
-extern "C" fn lb_reclaim(bucket: u32) -> u32 {
-    let now = now();
-    let (mut closed, mut longest) = (u32::MAX, -1);
-    for way in 0..WAYS as u32 {
-        let index = bucket * WAYS as u32 + way;
-        if let Some(f) = get(index) {
-            if expired(f, now) && evict(index) {
-                return 1;
-            }
-            let idle = now.wrapping_sub(f.last_seen) as i32;
-            if f.state & flags::STATE >= TcpState::Closed as u32 && idle > longest {
-                (closed, longest) = (index, idle);
-            }
-        }
-    }
-    u32::from(closed != u32::MAX && evict(closed))
 }
 
 /// Whether a flow has been idle for longer than its state may.

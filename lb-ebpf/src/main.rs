@@ -23,6 +23,7 @@ mod maps;
 mod packet;
 mod parse;
 mod path;
+mod promote;
 mod reply;
 mod route;
 mod scratch;

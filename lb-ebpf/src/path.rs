@@ -17,7 +17,7 @@ use crate::{
     maps::{BACKENDS, NATS, config, dry_run},
     packet::{self, Eth, Tcp, tcp as tcp_flags},
     parse::{self, FRAG_LATER, Packet, Tuple},
-    reply, route, scratch, stats, tcp, verdict, vip,
+    promote, reply, route, scratch, stats, tcp, verdict, vip,
 };
 
 /// Takes a frame through.
@@ -212,7 +212,7 @@ fn follow_client<F: Frame>(frame: F, p: &Packet, index: u32, hash: u64, hz: u32)
     conn::touch(f, hz);
     learn(frame, p, f);
     if p.is_tcp() && tcp::from_client(frame, p, f) {
-        return conn::promote(&p.tuple, index, hash);
+        return promote::promote(&p.tuple, index, hash);
     }
     index + 1
 }
@@ -331,7 +331,7 @@ fn follow_backend<F: Frame>(
     };
     let hash =
         hash::flow(&config.hash_key, &forward.src, &forward.dst, forward.ports, forward.proto);
-    conn::promote(forward, index, hash)
+    promote::promote(forward, index, hash)
 }
 
 /// TTL and MTU: lb answers what it can't send on.
