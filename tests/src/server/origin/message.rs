@@ -1,6 +1,6 @@
 //! Requests as an origin reads them.
 
-use std::io::{BufRead, Read, Result};
+use std::io::{BufRead, ErrorKind, Result};
 
 /// A request up to its body.
 pub(super) struct Request {
