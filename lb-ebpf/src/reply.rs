@@ -253,19 +253,23 @@ extern "C" fn lb_take(port: u32) -> u64 {
         return taken::NO;
     };
     let sig = hash >> 32;
+    // Whether a word is stale is asked of its flow, two cache lines elsewhere: only where it matters.
     let mut free = REPLY_WAYS;
     for way in 0..REPLY_WAYS {
         let word = load(bucket, way);
-        // the request's own flow has no port yet: the word is of one that had its place before
-        let own = word as u32 == r.index.wrapping_add(1);
-        let position = number * REPLY_WAYS as u32 + way as u32;
-        let stale = word != 0 && (own || is_stale(word, position));
-        if word == 0 || stale {
+        if word == 0 {
             if free == REPLY_WAYS {
                 free = way;
             }
-        } else if word >> 32 == sig {
+        } else if word >> 32 == sig && !is_free(r, word, number, way) {
             return holder(r, word as u32 - 1);
+        }
+    }
+    if free >= REPLY_WAYS {
+        for way in 0..REPLY_WAYS {
+            if free == REPLY_WAYS && is_free(r, load(bucket, way), number, way) {
+                free = way;
+            }
         }
     }
     if free >= REPLY_WAYS {
@@ -279,7 +283,7 @@ extern "C" fn lb_take(port: u32) -> u64 {
     unsafe {
         let at = bucket.as_ptr().cast_mut().add(free);
         let old = at.read_volatile();
-        if old != 0 && old as u32 != r.index.wrapping_add(1) && !is_stale(old, position) {
+        if old != 0 && !is_free(r, old, number, free) {
             return taken::NO;
         }
         let word = flow::reply_word(hash, r.index);
@@ -297,6 +301,14 @@ extern "C" fn lb_take(port: u32) -> u64 {
         }
     }
     taken::OURS | u64::from(position)
+}
+
+/// Whether a word, not 0, may be taken: it is stale, or names the request's own flow, which has no
+/// port yet (it is of one that had its place before).
+#[inline(always)]
+fn is_free(r: &Request, word: u64, number: u32, way: usize) -> bool {
+    let position = number * REPLY_WAYS as u32 + way as u32;
+    word as u32 == r.index.wrapping_add(1) || is_stale(word, position)
 }
 
 /// Whether no flow stands behind a reply word any more.

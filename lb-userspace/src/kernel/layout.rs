@@ -310,7 +310,7 @@ mod tests {
     }
 
     sizes! {
-        the_smallest_table_has_room_for_half_open_flows: 1_024 => 128, 64, 512;
+        the_smallest_table_has_room_for_half_open_flows: 1_024 => 128, 64, 614;
         the_default_table_is_at_half_load: 1_000_000 => 125_000, 31_250, 500_000;
         the_largest_table_fits_its_indices: 64_000_000 => 8_000_000, 2_000_000, 32_000_000;
     }
