@@ -25,7 +25,16 @@ fn traefiks_paths_answer_in_traefiks_shapes() -> Result<()> {
     assert_eq!(overview["udp"]["routers"]["total"], 0);
     assert_eq!(overview["providers"], json!(["File"]));
 
-    let entry_point = json!({ "name": "pg", "address": "198.51.100.10:5432" });
+    let entry_point = json!({
+        "name": "pg", "address": "198.51.100.10:5432", "forwardedHeaders": {},
+        "http": { "encodeQuerySemicolons": false, "maxHeaderBytes": 1 << 20, "sanitizePath": true },
+        "http2": { "maxConcurrentStreams": 250 },
+        "transport": {
+            "keepAliveMaxRequests": 0, "keepAliveMaxTime": "0s",
+            "lifeCycle": { "graceTimeOut": "10s", "requestAcceptGraceTimeout": "0s" },
+            "respondingTimeouts": { "idleTimeout": "180s", "readTimeout": "60s", "writeTimeout": "0s" },
+        },
+    });
     assert_eq!(get(&daemon, "/api/entrypoints")?, json!([entry_point]));
     assert_eq!(get(&daemon, "/api/entrypoints/pg")?, entry_point);
 

@@ -76,7 +76,7 @@ fn trusted(whose: &Trusted) -> Value {
     value
 }
 
-/// As Rust shows it, which Go reads.
+/// As Rust shows it, which Go reads; nothing is `0s`, as Go shows it.
 fn duration(time: std::time::Duration) -> String {
-    format!("{time:?}")
+    if time.is_zero() { "0s".to_owned() } else { format!("{time:?}") }
 }
