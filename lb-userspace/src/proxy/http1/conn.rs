@@ -53,8 +53,9 @@ enum Next {
     Http2,
 }
 
-/// How long a client that has only just connected may take to ask when connections are to end.
-const FIRST_REQUEST: Duration = Duration::from_millis(300);
+/// How long an idle client may still ask when connections are to end: a request that is on its way is
+/// answered, with `Connection: close`, where closing at once would reset it.
+const LAST_REQUEST: Duration = Duration::from_millis(300);
 
 /// How a connection that speaks HTTP/2 begins (RFC 9113 §3.4), up to the first line's end.
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n";
@@ -107,7 +108,6 @@ impl Conn {
         let idle = self.entry.table.load().options.timeouts.idle;
         self.alarm.set(idle);
         let (worker, io, alarm) = (&self.worker, &self.io, &self.alarm);
-        let is_new = self.served == 0;
         let mut draining = std::pin::pin!(worker.draining());
         let mut is_draining = false;
         let filled = poll_fn(|cx| {
@@ -117,11 +117,8 @@ impl Conn {
             // Nothing came: the buffer goes back until something does.
             io.borrow_mut().rest(worker);
             if !is_draining && draining.as_mut().poll(cx).is_ready() {
-                if !is_new {
-                    return Poll::Ready(false);
-                }
                 is_draining = true;
-                alarm.set(FIRST_REQUEST);
+                alarm.set(LAST_REQUEST);
             }
             alarm.poll(cx).map(|Elapsed| false)
         })
