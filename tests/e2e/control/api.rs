@@ -41,6 +41,7 @@ fn traefiks_paths_answer_in_traefiks_shapes() -> Result<()> {
     let router = json!({
         "name": "pg@file", "provider": "file", "status": "enabled", "service": "pg",
         "rule": "HostSNI(`*`)", "entryPoints": ["pg"], "using": ["pg"], "datapath": "kernel",
+        "priority": 0, "why": "needs nothing from userspace",
     });
     assert_eq!(get(&daemon, "/api/tcp/routers")?, json!([router]));
     assert_eq!(get(&daemon, "/api/tcp/routers/pg@file")?, router);

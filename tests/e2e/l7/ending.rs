@@ -65,8 +65,9 @@ fn what_takes_too_long_is_cut_off() -> Result<()> {
     Ok(())
 }
 
-/// Clients that were answered `Connection: close` and connect anew find the next daemon: here none,
-/// so that they are refused; but no request that was sent goes unanswered.
+/// Clients that connect anew are refused, for there is no next daemon here. A kept connection may
+/// end before its next request, which a client sends again (RFC 9112 §9.3.1); on a new one every
+/// request is answered, and no answer breaks off.
 #[test]
 fn nobody_is_cut_off_in_the_middle() -> Result<()> {
     let world = World::new(1)?;
@@ -79,8 +80,11 @@ fn nobody_is_cut_off_in_the_middle() -> Result<()> {
         .failures
         .iter()
         .filter(|failure| {
-            !failure.contains("connecting to")
-                && !failure.starts_with("kept connection: GET /: the connection ended after \"\"")
+            let before_an_answer = ["ended after \"\"", "reset by peer", "sending"];
+            let was_idle = failure.starts_with("kept connection")
+                && !failure.contains("reading the body")
+                && before_an_answer.iter().any(|part| failure.contains(part));
+            !failure.contains("connecting to") && !was_idle
         })
         .collect();
     assert!(cut.is_empty(), "{cut:?}");
