@@ -1,11 +1,15 @@
 //! `/metrics`: every name of README.md, over the unix socket and TCP, moving with traffic.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use anyhow::{Context, Result};
 use lb_tests::{
     Daemon, Namespace,
-    client::tcp::{self, Echo},
+    client::{
+        http,
+        tcp::{self, Echo},
+    },
+    server::http::HttpServer,
 };
 
 use super::kit::{PATIENCE, ask, get_tcp, lab, pg, quiet, start};
@@ -22,6 +26,26 @@ const PROMISED: &[&str] = &[
     "lb_service_server_up",
     "lb_config_reloads_total",
     "lb_config_last_reload_success",
+];
+
+/// As above, once the proxy has answered.
+const OF_THE_PROXY: &[&str] = &[
+    "lb_entrypoint_requests_total",
+    "lb_entrypoint_request_duration_seconds",
+    "lb_entrypoint_requests_bytes_total",
+    "lb_entrypoint_responses_bytes_total",
+    "lb_entrypoint_open_connections",
+    "lb_entrypoint_connections_total",
+    "lb_proxy_replies_total",
+    "lb_service_server_active_requests",
+];
+
+/// As above, once it has happened.
+const NOW_AND_THEN: &[&str] = &[
+    "lb_entrypoint_refused_total",
+    "lb_tls_failures_total",
+    "lb_service_retries_total",
+    "lb_access_log_dropped_total",
 ];
 
 /// Samples by name and labels.
@@ -70,9 +94,38 @@ fn readme_and_test_name_the_same_metrics() {
     let table = readme.split("## Metrics").nth(1).and_then(|rest| rest.split("\n## ").next());
     let table = table.expect("a section on metrics");
     let rows = table.lines().filter(|line| line.starts_with("| `lb_"));
-    let named: Vec<&str> =
-        rows.flat_map(|row| row.split('`')).filter(|word| word.starts_with("lb_")).collect();
-    assert_eq!(named, PROMISED);
+    let named: BTreeSet<&str> = rows
+        .flat_map(|row| row.split('`'))
+        .filter(|word| word.starts_with("lb_") && !word.ends_with('*'))
+        .collect();
+    let promised = PROMISED.iter().chain(OF_THE_PROXY).chain(NOW_AND_THEN);
+    assert_eq!(named, promised.copied().collect());
+}
+
+#[test]
+fn the_proxys_metrics_are_there_once_it_has_answered() -> Result<()> {
+    let ns = Namespace::new("proxy")?;
+    let _origin = HttpServer::start(&ns, "127.0.0.1:8081".parse()?, "web")?;
+    let daemon = Daemon::start(
+        &ns,
+        "entryPoints: { web: { address: \"127.0.0.1:8080\" } }\n\
+         http:\n  routers: { web: { rule: \"Path(`/`)\", service: web } }\n  \
+         services: { web: { loadBalancer: { servers: [ { url: \"http://127.0.0.1:8081\" } ] } } }\n",
+    )?;
+    let address = "127.0.0.1:8080".parse()?;
+    assert_eq!(ns.run(|| http::get(address, "/"))?.text(), "web");
+    assert_eq!(ns.run(|| http::get(address, "/nowhere"))?.status, 404);
+    let body = ask(&daemon, "GET", "/metrics", "")?.body;
+    for name in OF_THE_PROXY {
+        assert!(body.contains(&format!("# HELP {name} ")), "{name} in {body}");
+        assert!(body.contains(&format!("# TYPE {name} ")), "{name} in {body}");
+    }
+    let labels = "entrypoint=\"web\",method=\"GET\",protocol=\"http\"";
+    for (code, count) in [(200, 1.0), (404, 1.0)] {
+        let name = format!("lb_entrypoint_requests_total{{code=\"{code}\",{labels}}}");
+        assert_eq!(parse(&body)?.get(&name), Some(&count), "{name} in {body}");
+    }
+    Ok(())
 }
 
 #[test]
