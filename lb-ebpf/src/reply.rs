@@ -254,16 +254,23 @@ extern "C" fn lb_take(port: u32) -> u64 {
     };
     let sig = hash >> 32;
     // Whether a word is stale is asked of its flow, two cache lines elsewhere: only where it matters.
-    let mut free = REPLY_WAYS;
+    let (mut free, mut again) = (REPLY_WAYS, REPLY_WAYS);
     for way in 0..REPLY_WAYS {
         let word = load(bucket, way);
         if word == 0 {
             if free == REPLY_WAYS {
                 free = way;
             }
-        } else if word >> 32 == sig && !is_free(r, word, number, way) {
-            return holder(r, word as u32 - 1);
+        } else if word >> 32 == sig {
+            if !is_free(r, word, number, way) {
+                return holder(r, word as u32 - 1);
+            }
+            again = way;
         }
+    }
+    // A second word of one signature would be taken for another CPU's.
+    if again < REPLY_WAYS {
+        free = again;
     }
     if free >= REPLY_WAYS {
         for way in 0..REPLY_WAYS {
