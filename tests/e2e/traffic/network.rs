@@ -1,6 +1,6 @@
 //! A network that changes under traffic: neighbours, routes and interfaces are followed.
 
-use std::net::SocketAddr;
+use std::{net::SocketAddr, time::Duration};
 
 use anyhow::{Context, Result, ensure};
 use lb_tests::{Back, Lab, Namespace, Shape, client::tcp::Echo, link::veth};
@@ -23,7 +23,7 @@ fn go_on(echoes: &mut [Echo]) -> Result<()> {
 fn all_served(rig: &Rig<'_>, vip: SocketAddr) -> Result<()> {
     eventually("every backend is reached", || {
         let spread = rig.client(|| {
-            let patience = std::time::Duration::from_secs(2);
+            let patience = Duration::from_secs(2);
             let mut spread = lb_tests::client::Spread::new();
             for _ in 0..SOME {
                 let echo = Echo::connect_within(vip, patience)?;
@@ -43,6 +43,11 @@ fn a_backend_that_changes_its_mac_is_followed() -> Result<()> {
         |config| config,
         |rig| {
             let mut echoes = rig.connect_all(SOME)?;
+            // The host believes a neighbour for up to 45 s before it asks again, and who has sent
+            // in vain for that long waits as long again.
+            for echo in &echoes {
+                echo.stream.set_read_timeout(Some(Duration::from_secs(180)))?;
+            }
             rig.lab.backends[0].ns.ip("link set eth0 address 02:00:00:00:00:99")?;
             go_on(&mut echoes)?;
             all_served(rig, rig.vip())?;
