@@ -7,6 +7,7 @@
 pub mod bytecode;
 pub mod client;
 pub mod daemon;
+pub mod engine;
 pub mod lab;
 pub mod link;
 pub mod netns;

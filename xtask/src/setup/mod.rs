@@ -1,6 +1,7 @@
 //! `cargo xtask setup`: brings what the build, the tests, the demo and the
 //! bench need. The second time it only looks.
 
+mod engines;
 mod machine;
 mod packages;
 mod toolchain;
@@ -31,7 +32,8 @@ pub(crate) fn run(purpose: Purpose) -> Result<()> {
         require_machine()?;
     }
     toolchain::ensure()?;
-    packages::ensure(purpose)
+    packages::ensure(purpose)?;
+    engines::ensure(purpose)
 }
 
 /// As [`run`], for a command that runs what is built already.
@@ -40,5 +42,6 @@ pub(crate) fn run(purpose: Purpose) -> Result<()> {
 /// One sentence on why this machine can't.
 pub(crate) fn run_built(purpose: Purpose) -> Result<()> {
     require_machine()?;
-    packages::ensure(purpose)
+    packages::ensure(purpose)?;
+    engines::ensure(purpose)
 }

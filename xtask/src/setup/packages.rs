@@ -39,6 +39,8 @@ const TOOLS: &[Tool] = &[
     ),
     tool(Purpose::Bench, "nft", "nftables", "is the balancer that the bench compares with"),
     tool(Purpose::Bench, "haproxy", "haproxy", "is the proxy that the bench compares with"),
+    tool(Purpose::Bench, "nginx", "nginx", "is a proxy that the bench compares with"),
+    tool(Purpose::Bench, "h2load", "nghttp2-client", "makes the bench's load over HTTP/2"),
     tool(Purpose::Bench, "wrk", "wrk", "makes the bench's load of connections and requests"),
 ];
 
