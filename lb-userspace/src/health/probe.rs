@@ -16,6 +16,7 @@ pub(crate) fn of(kind: &CheckKind, target: &Target) -> Box<dyn Probe> {
                 tls: tls.unwrap_or(target.tls),
                 hostname: hostname.clone(),
                 headers: headers.clone(),
+                body: Default::default(),
                 status: *status,
                 follow_redirects: *follow_redirects,
             })
@@ -24,6 +25,7 @@ pub(crate) fn of(kind: &CheckKind, target: &Target) -> Box<dyn Probe> {
             tls: tls.unwrap_or(target.tls),
             hostname: hostname.clone(),
             headers: headers.clone(),
+            service: String::new(),
         }),
     }
 }
@@ -49,11 +51,19 @@ pub(crate) struct Target {
 }
 
 /// What checks take from this host.
+#[derive(Default)]
 pub(crate) struct Host {
     /// Source ports.
     pub(crate) ports: Ports,
     /// Trust for `scheme: https`.
     pub(crate) tls: Tls,
+}
+
+impl Host {
+    /// As the default one; servers may have any certificate.
+    pub(crate) fn insecure() -> Self {
+        Self { tls: Tls::insecure(), ..Self::default() }
+    }
 }
 
 /// Why a check didn't pass.
