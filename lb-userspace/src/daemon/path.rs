@@ -43,6 +43,10 @@ pub(super) struct KernelPath {
     states: watch::Receiver<Arc<NetState>>,
     /// Backends whose next hop has been known once: from then on they are chosen.
     reached: HashSet<IpAddr>,
+    /// Whose next hops are in `reached`.
+    noted: Option<Arc<NetState>>,
+    /// The backends that the watcher looks after.
+    wanted: BTreeSet<IpAddr>,
     /// From the first snapshot in the maps on: no VIP before that.
     vips: Option<VipKeeper>,
     /// What lb has put on the host.
@@ -89,6 +93,8 @@ impl KernelPath {
             net,
             states,
             reached: HashSet::new(),
+            noted: None,
+            wanted: BTreeSet::new(),
             vips: None,
             record: vip_record(paths),
             reset: BTreeSet::new(),
@@ -121,14 +127,21 @@ impl KernelPath {
     /// Brings the kernel to what `snapshot` and the network ask for.
     pub(super) async fn bring(&mut self, snapshot: &Snapshot) -> Result<(), ApplyError> {
         let state = self.states.borrow_and_update().clone();
-        let resolved = state.view.next_hops.iter().filter(|(_, hop)| hop.mac.is_some());
-        self.reached.extend(resolved.map(|(ip, _)| *ip));
+        if !self.noted.as_ref().is_some_and(|noted| Arc::ptr_eq(noted, &state)) {
+            let resolved = state.view.next_hops.iter().filter(|(_, hop)| hop.mac.is_some());
+            self.reached.extend(resolved.map(|(ip, _)| *ip));
+            self.noted = Some(Arc::clone(&state));
+        }
         let usable = without_unreached(snapshot, &self.reached);
         self.faults = tokio::task::block_in_place(|| self.side.apply(&usable, &state.view))?;
         tokio::task::block_in_place(|| self.side.attach(&state.attach))?;
         let mut wanted = kernel::wanted(snapshot);
         self.side.tell(&mut wanted);
-        self.reached.retain(|ip| wanted.backends.contains(ip));
+        if self.wanted != wanted.backends {
+            self.wanted.clone_from(&wanted.backends);
+            self.reached.retain(|ip| self.wanted.contains(ip));
+            self.noted = None;
+        }
         let vips = wanted.vips.clone();
         self.net.want(wanted);
         match &self.vips {
@@ -210,7 +223,7 @@ impl KernelPath {
     }
 
     /// For the API.
-    pub(super) fn published(&self, snapshot: &Snapshot) -> InKernel {
+    pub(super) fn published(&mut self, snapshot: &Snapshot) -> InKernel {
         self.side.published(snapshot)
     }
 

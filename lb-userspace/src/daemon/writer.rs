@@ -275,6 +275,7 @@ impl Writer {
     fn publish(&mut self, is_in_force: bool) {
         self.is_unpublished = false;
         let before = self.shared.in_force.load();
+        let in_kernel = self.kernel.as_mut().map(|kernel| kernel.published(&self.in_force));
         let kernel = self.kernel.as_ref();
         let faults = &self.faults;
         let host_faults = kernel.map(KernelPath::faults).unwrap_or_default();
@@ -288,7 +289,7 @@ impl Writer {
         self.shared.in_force.store(Arc::new(InForce {
             snapshot: self.in_force.clone(),
             ready: before.ready || is_in_force,
-            kernel: kernel.map(|k| k.published(&self.in_force)),
+            kernel: in_kernel,
             proxy: self.proxy.view(),
             obstacles: kernel.map(KernelPath::obstacles).unwrap_or_default(),
             host: kernel.map(KernelPath::host).unwrap_or_default(),
