@@ -8,7 +8,7 @@ use tokio::{
     time::{Duration, Interval, MissedTickBehavior, interval},
 };
 
-use super::path::KernelPath;
+use super::network::Network;
 use crate::{api::Command, kernel::Pass, provider::Sources, reconcile::Event};
 
 /// One thing to deal with.
@@ -71,11 +71,11 @@ impl Inputs {
     pub(super) async fn next(
         &mut self,
         sources: &mut Sources,
-        kernel: &mut Option<KernelPath>,
+        network: &mut Option<Network>,
     ) -> Input {
         let network = async {
-            match kernel {
-                Some(kernel) => kernel.changed().await,
+            match network {
+                Some(network) => network.changed().await,
                 None => std::future::pending().await,
             }
         };

@@ -10,6 +10,7 @@ mod input;
 mod kernel;
 mod listeners;
 mod log;
+mod network;
 mod notify;
 mod path;
 mod proxy;

@@ -120,6 +120,7 @@ async fn serve(
         clock: Instant::now(),
         log,
         adopted: None,
+        network: None,
         kernel: None,
         listeners: Listeners::default(),
         proxy: ProxySide::default(),

@@ -72,14 +72,6 @@ impl Proxy {
             self.tell_all(|| Order::Close(name.as_str().into()));
         }
         for (name, at) in wanted {
-            let ip = at.0.ip();
-            if !is_on_host(ip) {
-                self.faults.push(format!(
-                    "entry point {name:?}: this host doesn't have {ip}, so that nothing comes in \
-                     there; lb adds the addresses of kernel routers alone so far: add it by \
-                     `ip address add`"
-                ));
-            }
             if !self.listening.contains_key(&name)
                 && let Err(error) = self.listen(&name, at)
             {
@@ -230,11 +222,6 @@ fn wanted(snapshot: &Snapshot) -> BTreeMap<String, Listening> {
             (point.name.clone(), (SocketAddr::new(ip, point.port), point.protocol))
         })
         .collect()
-}
-
-/// Whether a packet to this address comes to a socket here.
-fn is_on_host(ip: IpAddr) -> bool {
-    std::net::UdpSocket::bind((ip, 0)).is_ok()
 }
 
 /// A socket that listens beside those of the other workers. An address that the host doesn't

@@ -1,5 +1,6 @@
 //! The proxy end to end: the real daemon in a namespace of its own, real origins and real clients.
 
+mod addresses;
 mod balance;
 mod certs;
 mod deploy;
