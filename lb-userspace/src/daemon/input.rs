@@ -8,7 +8,7 @@ use tokio::{
     time::{Duration, Interval, MissedTickBehavior, interval},
 };
 
-use super::network::Network;
+use super::{network::Network, takeover::Asked};
 use crate::{api::Command, kernel::Pass, provider::Sources, reconcile::Event};
 
 /// One thing to deal with.
@@ -30,6 +30,8 @@ pub(super) enum Input {
     Reopen,
     /// A second has passed.
     Tick,
+    /// Another daemon wants to take over.
+    Takeover(Asked),
     /// `SIGTERM` or `SIGINT`.
     End,
 }
@@ -39,6 +41,8 @@ pub(super) struct Inputs {
     pub(super) events: mpsc::Receiver<Event>,
     pub(super) commands: mpsc::Receiver<Command>,
     pub(super) passes: mpsc::Receiver<Pass>,
+    /// Once this daemon can be taken over.
+    pub(super) takeovers: Option<mpsc::Receiver<Asked>>,
     tick: Interval,
     hangup: Signal,
     reopen: Signal,
@@ -59,6 +63,7 @@ impl Inputs {
             events,
             commands,
             passes,
+            takeovers: None,
             tick,
             hangup: signal(SignalKind::hangup())?,
             reopen: signal(SignalKind::user_defined1())?,
@@ -79,6 +84,15 @@ impl Inputs {
                 None => std::future::pending().await,
             }
         };
+        let takeover = async {
+            match &mut self.takeovers {
+                Some(asking) => match asking.recv().await {
+                    Some(asked) => asked,
+                    None => std::future::pending().await,
+                },
+                None => std::future::pending().await,
+            }
+        };
         tokio::select! {
             biased;
             _ = self.terminate.recv() => Input::End,
@@ -89,6 +103,7 @@ impl Inputs {
             _ = self.hangup.recv() => Input::Hangup,
             _ = self.reopen.recv() => Input::Reopen,
             Some(pass) = self.passes.recv() => Input::Swept(pass),
+            asked = takeover => Input::Takeover(asked),
             _ = self.tick.tick() => Input::Tick,
             () = sources.changed() => Input::Files,
         }

@@ -97,6 +97,11 @@ impl KernelPath {
         Ok(())
     }
 
+    /// Another daemon sweeps the flow table from now on.
+    pub(super) fn rest(&mut self) {
+        self.tasks = Tasks(Vec::new());
+    }
+
     /// Brings the kernel to what `snapshot` and the network ask for.
     pub(super) fn bring(
         &mut self,

@@ -27,7 +27,7 @@ use crate::{
         types::{ProviderStatus, ReloadStatus},
     },
     health::{Monitor, Names},
-    kernel::Pass,
+    kernel::{InstanceLock, Pass},
     model::{BackendId, Snapshot},
     provider::{Reload, Scope, Sources},
     reconcile::{Event, Reconciler},
@@ -41,10 +41,13 @@ pub(super) enum Ending {
     Stop,
     /// `lb detach`: everything was taken off the host.
     Detached,
+    /// Another daemon has taken over.
+    Succeeded,
 }
 
 /// Everything that a change may touch.
 pub(super) struct Writer {
+    pub(super) lock: InstanceLock,
     pub(super) shared: Arc<Shared>,
     pub(super) sources: Sources,
     pub(super) reconciler: Reconciler,
@@ -131,6 +134,7 @@ impl Writer {
                 self.forget_unloaded();
                 self.handle([Event::Tick]);
             }
+            Input::Takeover(asked) => return self.hand_over(&asked),
             Input::End => return Some(Ending::Stop),
         }
         None

@@ -16,5 +16,6 @@ mod messages;
 mod reload;
 mod routing;
 mod shared;
+mod takeover;
 mod tls;
 mod upgrade;
