@@ -15,5 +15,6 @@ pub mod plan;
 pub mod provider;
 pub mod proxy;
 pub mod reconcile;
+pub mod registry;
 pub mod rule;
 pub mod state;

@@ -54,6 +54,9 @@ impl Daemon for Fake {
     fn metrics(&self) -> Result<String, ApiError> {
         Ok("lb_up 1\n".to_owned())
     }
+    fn registry(&self) -> Option<crate::registry::View> {
+        None
+    }
     fn is_stopping(&self) -> bool {
         false
     }

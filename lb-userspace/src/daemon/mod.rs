@@ -14,6 +14,7 @@ mod network;
 mod notify;
 mod path;
 mod proxy;
+mod registry;
 mod shared;
 mod start;
 mod status;

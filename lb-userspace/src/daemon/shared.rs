@@ -25,6 +25,7 @@ use crate::{
     metrics::{self, Reloads, Scrape},
     model::{BackendId, Id, Protocol, Snapshot},
     proxy::{View, explain},
+    registry,
 };
 
 /// Everything in force, replaced whole by the writer.
@@ -39,6 +40,8 @@ pub(crate) struct InForce {
     pub(crate) obstacles: BTreeMap<IpAddr, String>,
     /// Interfaces, addresses: what `lb status` shows of the host.
     pub(crate) host: status::Host,
+    /// lb's own registry, where there is one.
+    pub(crate) registry: Option<registry::View>,
     pub(crate) providers: Vec<ProviderStatus>,
     pub(crate) last_reload: Option<ReloadStatus>,
     /// Beside the snapshot's: refused sources, what the kernel refused.
@@ -149,6 +152,10 @@ impl Daemon for Shared {
             started: self.started.duration_since(SystemTime::UNIX_EPOCH).map_or(0, |d| d.as_secs()),
         };
         metrics::render(&scrape).map_err(|e| ApiError::Unavailable(format!("metrics: {e}")))
+    }
+
+    fn registry(&self) -> Option<registry::View> {
+        self.in_force.load().registry.clone()
     }
 
     fn is_stopping(&self) -> bool {

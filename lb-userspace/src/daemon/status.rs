@@ -13,6 +13,7 @@ use crate::{
     },
     kernel::Stats,
     model::{EntryPoint, Path, Snapshot},
+    registry::View,
 };
 
 /// What is on the host, in words.
@@ -44,6 +45,7 @@ pub(super) fn of(
         counts: counts(in_force),
         drops: drops(stats),
         last_reload: in_force.last_reload.clone(),
+        registry: in_force.registry.as_ref().map(View::status),
         providers: in_force.providers.clone(),
         faults: faults.chain(in_force.faults.iter().cloned()).collect(),
     })

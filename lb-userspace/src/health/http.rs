@@ -264,7 +264,7 @@ where
 }
 
 /// As [`exchange`], by HTTP/2.
-async fn exchange_h2<S>(stream: S, request: Request<Empty<Bytes>>) -> Result<Answer, Failure>
+async fn exchange_h2<S>(stream: S, request: Request<Full<Bytes>>) -> Result<Answer, Failure>
 where
     S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
 {

@@ -74,7 +74,9 @@ pub(crate) enum Refusal {
     NoTtl(String),
     #[error("ServiceID {0:?} does not exist")]
     NoService(String),
-    #[error("Unknown service ID {0:?}. Ensure that the service ID is passed, not the service name.")]
+    #[error(
+        "Unknown service ID {0:?}. Ensure that the service ID is passed, not the service name."
+    )]
     UnknownService(String),
     #[error("the registry's log can't be written: {0}")]
     Disk(String),

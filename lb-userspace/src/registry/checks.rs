@@ -6,7 +6,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-use tokio::{task::AbortHandle, time::{MissedTickBehavior, interval, sleep, timeout}};
+use tokio::{
+    task::AbortHandle,
+    time::{MissedTickBehavior, interval, sleep, timeout},
+};
 
 use super::{
     change::Wish,
@@ -121,7 +124,10 @@ impl Checks {
                 let Some(check) = state.checks.get(id) else { continue };
                 let after = check.deregister_after.filter(|_| !check.instance.is_empty());
                 if after.is_some_and(|after| now.duration_since(*since) > after) {
-                    tracing::info!("registry: {} was critical for too long and goes", check.instance);
+                    tracing::info!(
+                        "registry: {} was critical for too long and goes",
+                        check.instance
+                    );
                     wishes.push(Wish::Deregister { id: check.instance.clone() });
                 }
             }
@@ -197,7 +203,8 @@ mod tests {
         let check = Check { rise: 2, fall: 3, fall_to_warning: 2, ..Check::default() };
         let mut streak = Streak::default();
         let (bad, good) = (Status::Critical, Status::Passing);
-        let judged: Vec<_> = [bad, bad, bad, good, good, bad].map(|s| streak.judge(&check, s)).into();
+        let judged: Vec<_> =
+            [bad, bad, bad, good, good, bad].map(|s| streak.judge(&check, s)).into();
         let warning = Some(Status::Warning);
         assert_eq!(judged, [None, warning, Some(bad), None, Some(good), None]);
     }

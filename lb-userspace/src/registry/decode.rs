@@ -96,7 +96,9 @@ pub(crate) fn check_alone(body: &[u8], sender: Sender) -> Decoded<Registered> {
         check.id.clone_from(&check.name);
     }
     if check.kind == Kind::Fixed {
-        return Err(invalid("Invalid check: TTL or Script, HTTP, TCP or GRPC must be given".into()));
+        return Err(invalid(
+            "Invalid check: TTL or Script, HTTP, TCP or GRPC must be given".into(),
+        ));
     }
     Ok(registered)
 }

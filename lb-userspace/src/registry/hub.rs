@@ -6,7 +6,7 @@ use std::{
     path::Path,
     sync::{
         Arc, PoisonError, RwLock, RwLockReadGuard,
-        atomic::{AtomicU64, Ordering::Relaxed},
+        atomic::{AtomicBool, AtomicU64, Ordering::Relaxed},
     },
     time::Instant,
 };
@@ -33,6 +33,7 @@ pub(crate) struct Hub {
     wishes: mpsc::Sender<(Wish, Option<Reply>)>,
     latest: watch::Receiver<u64>,
     unwritten: Arc<AtomicU64>,
+    closed: Arc<AtomicBool>,
 }
 
 /// What the writer's thread has.
@@ -41,6 +42,11 @@ struct Writer {
     log: Log,
     latest: watch::Sender<u64>,
     unwritten: Arc<AtomicU64>,
+    closed: Arc<AtomicBool>,
+}
+
+fn read(state: &RwLock<State>) -> RwLockReadGuard<'_, State> {
+    state.read().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Hub {
@@ -54,15 +60,27 @@ impl Hub {
         let state = Arc::new(RwLock::new(state));
         let (wishes, queue) = mpsc::channel(QUEUE);
         let unwritten = Arc::<AtomicU64>::default();
-        let hub = Self { state: state.clone(), wishes, latest, unwritten: unwritten.clone() };
-        let writer = Writer { state, log, latest: sender, unwritten };
+        let closed = Arc::<AtomicBool>::default();
+        let hub = Self {
+            state: state.clone(),
+            wishes,
+            latest,
+            unwritten: unwritten.clone(),
+            closed: closed.clone(),
+        };
+        let writer = Writer { state, log, latest: sender, unwritten, closed };
         std::thread::Builder::new().name("registry".to_owned()).spawn(|| writer.run(queue))?;
         Ok((hub, notices))
     }
 
+    /// Writes nothing any more: the log belongs to somebody else.
+    pub(crate) fn close(&self) {
+        self.closed.store(true, Relaxed);
+    }
+
     /// What is known now.
     pub(crate) fn read(&self) -> RwLockReadGuard<'_, State> {
-        self.state.read().unwrap_or_else(PoisonError::into_inner)
+        read(&self.state)
     }
 
     /// Asks for a change and waits until it is on disk. Says whether its `cas` held.
@@ -98,6 +116,10 @@ impl Writer {
     }
 
     fn grant(&mut self, batch: impl Iterator<Item = (Wish, Option<Reply>)>) {
+        if self.closed.load(Relaxed) {
+            // Whoever waits for a reply learns that there is none.
+            return drop(batch);
+        }
         let now = Instant::now();
         let (mut changes, mut replies) = (Vec::new(), Vec::new());
         for (wish, reply) in batch {
@@ -122,7 +144,7 @@ impl Writer {
     }
 
     fn read(&self) -> RwLockReadGuard<'_, State> {
-        self.state.read().unwrap_or_else(PoisonError::into_inner)
+        read(&self.state)
     }
 
     fn apply(&self, wanted: Vec<Change>, now: Instant, done: &mut Vec<(u64, Change)>) {
@@ -143,7 +165,7 @@ impl Writer {
             return Ok(());
         }
         let Err(error) = self.log.append(changes) else {
-            if let Err(error) = self.log.tighten(&self.read()) {
+            if let Err(error) = self.log.tighten(&read(&self.state)) {
                 tracing::warn!("the registry's log can't be rewritten: {error}");
             }
             return Ok(());

@@ -17,67 +17,124 @@ mod state;
 #[cfg(test)]
 mod tests;
 mod types;
+mod view;
 
 use std::{
     io,
     net::{IpAddr, Ipv4Addr, SocketAddr},
     path::Path,
     sync::Arc,
+    time::Duration,
 };
 
 use hickory_proto::rr::Name;
-use tokio::{net::TcpListener, sync::watch, task::AbortHandle};
+use tokio::{
+    net::TcpListener,
+    sync::watch,
+    task::{AbortHandle, JoinHandle},
+    time::timeout,
+};
 
 use crate::model::RegistrySettings;
 use api::Node;
 use checks::{Checks, Reports};
 use hub::Hub;
 pub(crate) use state::State;
-pub(crate) use types::{Instance, Status};
+pub(crate) use types::Status;
+pub use view::View;
 
-/// A running registry. Dropping it closes its sockets and ends its checks.
-pub(crate) struct Registry {
+/// What is registered, with the log behind it. It outlives a change of the settings.
+#[derive(Clone, Debug)]
+pub(crate) struct Contents {
     hub: Arc<Hub>,
-    tasks: Vec<AbortHandle>,
-    settings: RegistrySettings,
     /// What was found amiss in the log.
-    notices: Vec<String>,
+    notices: Arc<Vec<String>>,
+}
+
+impl Contents {
+    /// Opens what the state folder holds.
+    ///
+    /// # Errors
+    /// It can't be read or written.
+    pub(crate) fn open(folder: &Path) -> io::Result<Self> {
+        let (hub, notices) = tokio::task::block_in_place(|| Hub::open(&folder.join(LOG)))?;
+        notices.iter().for_each(|notice| tracing::warn!("registry: {notice}"));
+        Ok(Self { hub: Arc::new(hub), notices: Arc::new(notices) })
+    }
+
+    /// Writes nothing any more.
+    pub(crate) fn close(&self) {
+        self.hub.close();
+    }
+
+    /// What is to be shown among the faults.
+    pub(crate) fn faults(&self) -> Vec<String> {
+        let unwritten = self.hub.unwritten();
+        let lost = format!("{unwritten} changes were refused, as the disk took none");
+        let all = self.notices.iter().cloned().chain((unwritten > 0).then_some(lost));
+        all.map(|fault| format!("registry: {fault}")).collect()
+    }
+
+    /// To follow what is registered.
+    pub(crate) fn follow(&self) -> Follow {
+        let mut latest = self.hub.watch();
+        latest.mark_changed();
+        Follow { hub: self.hub.clone(), latest }
+    }
+}
+
+/// Of the log, in the state folder.
+const LOG: &str = "registry.log";
+/// How long those who ask are given to read their answers.
+const ENDING: Duration = Duration::from_secs(1);
+
+/// A running registry: sockets and checks.
+pub(crate) struct Registry {
+    contents: Contents,
+    settings: RegistrySettings,
+    tasks: Vec<AbortHandle>,
+    api: JoinHandle<()>,
+    /// Set when it ends.
+    ending: watch::Sender<bool>,
 }
 
 impl Drop for Registry {
     fn drop(&mut self) {
+        self.ending.send_replace(true);
         self.tasks.iter().for_each(AbortHandle::abort);
     }
 }
 
 impl Registry {
-    /// Opens what the state folder holds, and the addresses.
+    /// Opens the addresses.
     ///
     /// # Errors
     /// Which of them can't be opened.
-    pub(crate) async fn start(settings: &RegistrySettings, folder: &Path) -> io::Result<Self> {
-        let listener = bind(settings.address).await?;
-        let log = folder.join("registry.log");
-        let (hub, notices) = tokio::task::block_in_place(|| Hub::open(&log))?;
-        notices.iter().for_each(|notice| tracing::warn!("{notice}"));
-        let hub = Arc::new(hub);
+    pub(crate) async fn start(
+        settings: &RegistrySettings,
+        listener: TcpListener,
+        contents: Contents,
+    ) -> io::Result<Self> {
+        let hub = &contents.hub;
         let node = node(settings);
-        let zone = zone(settings, &node)?;
-        let mut registry = Self { hub, tasks: Vec::new(), settings: settings.clone(), notices };
+        let mut tasks = Vec::new();
         if let Some(address) = settings.dns {
             let named = |e: io::Error| named(address, "its DNS", &e);
-            let dns = dns::serve(address, zone, registry.hub.clone()).await.map_err(named)?;
-            registry.tasks.push(tokio::spawn(dns).abort_handle());
+            let zone = zone(settings, &node)?;
+            let dns = dns::serve(address, zone, hub.clone()).await.map_err(named)?;
+            tasks.push(tokio::spawn(dns).abort_handle());
         }
         let reports = Arc::<Reports>::default();
-        let checks = Checks::new(registry.hub.clone(), Arc::default(), reports.clone());
-        registry.tasks.push(tokio::spawn(checks.run()).abort_handle());
-        let (hub, scripts) = (registry.hub.clone(), settings.script_checks);
-        let router = api::router(Arc::new(api::Registry { hub, reports, node, scripts }));
+        let checks = Checks::new(hub.clone(), Arc::default(), reports.clone());
+        tasks.push(tokio::spawn(checks.run()).abort_handle());
+        let (ending, ended) = watch::channel(false);
+        let (hub, scripts) = (hub.clone(), settings.script_checks);
+        let ending_too = ended.clone();
+        let router = api::router(Arc::new(api::Registry { hub, reports, node, scripts, ended }));
         let service = router.into_make_service_with_connect_info::<SocketAddr>();
-        let serving = async move { drop(axum::serve(listener, service).await) };
-        registry.tasks.push(tokio::spawn(serving).abort_handle());
-        Ok(registry)
+        let serving = axum::serve(listener, service).with_graceful_shutdown(over(ending_too));
+        let api = tokio::spawn(async move { drop(serving.await) });
+        Ok(Self { contents, settings: settings.clone(), tasks, api, ending })
     }
 
     /// How it was started.
@@ -85,31 +142,20 @@ impl Registry {
         &self.settings
     }
 
-    /// Where changes are told.
-    pub(crate) fn follow(&self) -> Follow {
-        Follow { hub: self.hub.clone(), latest: self.hub.watch() }
+    /// Closes its sockets; who waits for a change gets an answer.
+    pub(crate) async fn end(mut self) {
+        self.ending.send_replace(true);
+        let _late = timeout(ENDING, &mut self.api).await;
     }
 
-    /// What is to be shown among the faults.
-    pub(crate) fn faults(&self) -> Vec<String> {
-        let unwritten = self.hub.unwritten();
-        let lost = format!("registry: {unwritten} changes were refused, as the disk took none");
-        self.notices.iter().cloned().chain((unwritten > 0).then_some(lost)).collect()
+    /// For those who show it.
+    pub(crate) fn view(&self) -> View {
+        View { contents: self.contents.clone(), settings: self.settings.clone() }
     }
+}
 
-    /// In one line: where it is, and what `lb status` has to say of it.
-    pub(crate) fn describe(&self) -> String {
-        let state = self.hub.read();
-        let services = state.names().count();
-        let dns = self.settings.dns.map(|dns| format!(", DNS {dns}")).unwrap_or_default();
-        format!(
-            "{}{dns}: {services} services, {} instances, {} keys; one host only, \
-             `lb registry export` for growing out of it",
-            self.settings.address,
-            state.instances.len(),
-            state.pairs.len()
-        )
-    }
+async fn over(mut ended: watch::Receiver<bool>) {
+    let _ended = ended.wait_for(|ended| *ended).await;
 }
 
 /// A view of the registry for those who follow it.
@@ -120,7 +166,8 @@ pub(crate) struct Follow {
 }
 
 impl Follow {
-    /// Resolves when something has changed since the last time; never when the registry has ended.
+    /// Resolves when something has changed since the last time, at once at first; never when the
+    /// registry has ended.
     pub(crate) async fn changed(&mut self) {
         if self.latest.changed().await.is_err() {
             std::future::pending::<()>().await;
@@ -133,7 +180,11 @@ impl Follow {
     }
 }
 
-async fn bind(address: SocketAddr) -> io::Result<TcpListener> {
+/// Opens the address of the API.
+///
+/// # Errors
+/// Those of the operating system.
+pub(crate) async fn bind(address: SocketAddr) -> io::Result<TcpListener> {
     TcpListener::bind(address).await.map_err(|e| named(address, "its API", &e))
 }
 
@@ -143,7 +194,8 @@ fn named(address: SocketAddr, what: &str, error: &io::Error) -> io::Error {
 
 fn node(settings: &RegistrySettings) -> Node {
     let name = settings.node.clone().unwrap_or_else(|| {
-        let host = nix::unistd::gethostname().ok().and_then(|name| name.into_string().ok());
+        let host = nix::sys::utsname::uname().ok();
+        let host = host.and_then(|own| own.nodename().to_str().map(str::to_owned));
         host.unwrap_or_else(|| "localhost".to_owned())
     });
     let address = reached_at(settings.address.ip());

@@ -6,8 +6,9 @@ use http::Uri;
 use tokio::{io::AsyncReadExt, process::Command};
 
 use super::types::{Check, GrpcCheck, HttpCheck, Kind, Status};
-use crate::health::{
-    ask::{Dns, Failure, Grpc, Host, Http, Probe, Target, Tcp},
+use crate::{
+    health::ask::{Dns, Failure, Grpc, Host, Http, Probe, Target, Tcp},
+    model::Scheme,
 };
 
 /// Bytes of an output that are kept, as Consul keeps them.
@@ -60,6 +61,7 @@ impl Prober {
             method: method.to_owned(),
             path: uri.path_and_query().map_or("/", |path| path.as_str()).to_owned(),
             tls,
+            h2c: false,
             hostname: (!check.server_name.is_empty()).then(|| check.server_name.clone()),
             headers: check.headers.clone(),
             body: check.body.clone().into(),
@@ -103,7 +105,8 @@ impl Prober {
                 answer.addresses[fastrand::usize(..answer.addresses.len())]
             }
         };
-        Ok(Target { address: (ip, port).into(), host, tls })
+        let scheme = if tls { Scheme::Https } else { Scheme::Http };
+        Ok(Target { address: (ip, port).into(), host, scheme })
     }
 }
 

@@ -53,8 +53,12 @@ impl Marks {
         if self.at.len() < 2 * REMEMBERED {
             return;
         }
-        let mut dead: Vec<(u64, String)> = self.at.iter().filter(|(name, _)| !is_alive(name))
-            .map(|(name, index)| (*index, name.clone())).collect();
+        let mut dead: Vec<(u64, String)> = self
+            .at
+            .iter()
+            .filter(|(name, _)| !is_alive(name))
+            .map(|(name, index)| (*index, name.clone()))
+            .collect();
         dead.sort_unstable();
         for (index, name) in dead.iter().take(dead.len().saturating_sub(REMEMBERED)) {
             self.floor = self.floor.max(*index);
@@ -134,7 +138,8 @@ impl State {
         let first = if check.created == 0 { index } else { check.created };
         check.created = old.map_or(first, |old| old.created);
         check.modified = index;
-        if let Some(old) = old.map(|old| old.instance.clone()).filter(|old| *old != check.instance) {
+        if let Some(old) = old.map(|old| old.instance.clone()).filter(|old| *old != check.instance)
+        {
             self.part(&old, &check.id);
             self.touch(index, &old);
         }

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 /// The state of a check, or of an instance: that of its worst check.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Status {
+pub(crate) enum Status {
     /// Sound.
     Passing,
     /// Worth a look; still served.
@@ -19,7 +19,7 @@ pub enum Status {
 
 impl Status {
     /// As Consul spells it.
-    pub const fn name(self) -> &'static str {
+    pub(crate) const fn name(self) -> &'static str {
         match self {
             Self::Passing => "passing",
             Self::Warning => "warning",
@@ -28,18 +28,18 @@ impl Status {
     }
 
     /// The one that is spelled so.
-    pub fn named(name: &str) -> Option<Self> {
+    pub(crate) fn named(name: &str) -> Option<Self> {
         [Self::Passing, Self::Warning, Self::Critical].into_iter().find(|s| s.name() == name)
     }
 }
 
 /// `Weights`: an instance's share, by its state.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Weights {
+pub(crate) struct Weights {
     /// While it passes.
-    pub passing: u16,
+    pub(crate) passing: u16,
     /// While it warns.
-    pub warning: u16,
+    pub(crate) warning: u16,
 }
 
 impl Default for Weights {
@@ -50,88 +50,88 @@ impl Default for Weights {
 
 /// One instance of a service.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Instance {
+pub(crate) struct Instance {
     /// Unlike any other's.
-    pub id: String,
+    pub(crate) id: String,
     /// Of the service.
-    pub name: String,
+    pub(crate) name: String,
     /// In their order.
     #[serde(default)]
-    pub tags: Vec<String>,
+    pub(crate) tags: Vec<String>,
     /// Anything else.
     #[serde(default)]
-    pub meta: BTreeMap<String, String>,
+    pub(crate) meta: BTreeMap<String, String>,
     /// IP address or host name: the registration's, else its sender's.
-    pub address: String,
+    pub(crate) address: String,
     /// 0 for none.
-    pub port: u16,
+    pub(crate) port: u16,
     /// `TaggedAddresses`: by name, address and port.
     #[serde(default)]
-    pub tagged: BTreeMap<String, (String, u16)>,
+    pub(crate) tagged: BTreeMap<String, (String, u16)>,
     /// Its shares.
     #[serde(default)]
-    pub weights: Weights,
+    pub(crate) weights: Weights,
     /// Kept for those who ask.
     #[serde(default)]
-    pub enable_tag_override: bool,
+    pub(crate) enable_tag_override: bool,
     /// Index of its first registration.
     #[serde(default)]
-    pub created: u64,
+    pub(crate) created: u64,
     /// Index of its last change.
     #[serde(default)]
-    pub modified: u64,
+    pub(crate) modified: u64,
 }
 
 /// A check of an instance, or of the node.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Check {
+pub(crate) struct Check {
     /// Unlike any other's.
-    pub id: String,
+    pub(crate) id: String,
     /// For people.
-    pub name: String,
+    pub(crate) name: String,
     /// Its latest verdict.
-    pub status: Status,
+    pub(crate) status: Status,
     /// For people.
     #[serde(default)]
-    pub notes: String,
+    pub(crate) notes: String,
     /// What it said last.
     #[serde(default)]
-    pub output: String,
+    pub(crate) output: String,
     /// The instance; empty: the node.
     #[serde(default)]
-    pub instance: String,
+    pub(crate) instance: String,
     /// How it is done.
-    pub kind: Kind,
+    pub(crate) kind: Kind,
     /// Between two of them.
     #[serde(default)]
-    pub interval: Duration,
+    pub(crate) interval: Duration,
     /// Of one.
     #[serde(default)]
-    pub timeout: Duration,
+    pub(crate) timeout: Duration,
     /// An instance that is critical for so long is deregistered.
     #[serde(default)]
-    pub deregister_after: Option<Duration>,
+    pub(crate) deregister_after: Option<Duration>,
     /// Passes in a row before it passes; 0 and 1 alike: at once.
     #[serde(default)]
-    pub rise: u32,
+    pub(crate) rise: u32,
     /// Failures in a row before it is critical; 0 and 1 alike: at once.
     #[serde(default)]
-    pub fall: u32,
+    pub(crate) fall: u32,
     /// Failures in a row before it warns, where that is earlier.
     #[serde(default)]
-    pub fall_to_warning: u32,
+    pub(crate) fall_to_warning: u32,
     /// Index of its first registration.
     #[serde(default)]
-    pub created: u64,
+    pub(crate) created: u64,
     /// Index of its last change.
     #[serde(default)]
-    pub modified: u64,
+    pub(crate) modified: u64,
 }
 
 /// How a check is done.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Kind {
+pub(crate) enum Kind {
     /// By nobody: a state that was registered, such as maintenance.
     #[default]
     Fixed,
@@ -149,7 +149,7 @@ pub enum Kind {
 
 impl Kind {
     /// Consul's `Type`.
-    pub const fn name(&self) -> &'static str {
+    pub(crate) const fn name(&self) -> &'static str {
         match self {
             Self::Fixed => "",
             Self::Ttl(_) => "ttl",
@@ -163,63 +163,63 @@ impl Kind {
 
 /// The fields of an HTTP check.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct HttpCheck {
+pub(crate) struct HttpCheck {
     /// `http://…` or `https://…`.
-    pub url: String,
+    pub(crate) url: String,
     /// Empty: GET.
     #[serde(default)]
-    pub method: String,
+    pub(crate) method: String,
     /// In the order of their names.
     #[serde(default)]
-    pub headers: Vec<(String, String)>,
+    pub(crate) headers: Vec<(String, String)>,
     /// What is sent.
     #[serde(default)]
-    pub body: String,
+    pub(crate) body: String,
     /// Any certificate will do.
     #[serde(default)]
-    pub insecure: bool,
+    pub(crate) insecure: bool,
     /// The name its certificate must bear; empty: the URL's host.
     #[serde(default)]
-    pub server_name: String,
+    pub(crate) server_name: String,
     /// A redirect is the answer.
     #[serde(default)]
-    pub no_redirects: bool,
+    pub(crate) no_redirects: bool,
 }
 
 /// The fields of a gRPC check.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct GrpcCheck {
+pub(crate) struct GrpcCheck {
     /// `host:port`.
-    pub address: String,
+    pub(crate) address: String,
     /// Of gRPC; empty: the whole server.
     #[serde(default)]
-    pub service: String,
+    pub(crate) service: String,
     /// Whether it speaks TLS.
     #[serde(default)]
-    pub tls: bool,
+    pub(crate) tls: bool,
     /// Any certificate will do.
     #[serde(default)]
-    pub insecure: bool,
+    pub(crate) insecure: bool,
     /// The name its certificate must bear; empty: the address's host.
     #[serde(default)]
-    pub server_name: String,
+    pub(crate) server_name: String,
 }
 
 /// A key's value.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Pair {
+pub(crate) struct Pair {
     /// Its bytes.
     #[serde(with = "base64_bytes")]
-    pub value: Vec<u8>,
+    pub(crate) value: Vec<u8>,
     /// The client's own.
     #[serde(default)]
-    pub flags: u64,
+    pub(crate) flags: u64,
     /// Index of its first write.
     #[serde(default)]
-    pub created: u64,
+    pub(crate) created: u64,
     /// Index of its last write.
     #[serde(default)]
-    pub modified: u64,
+    pub(crate) modified: u64,
 }
 
 /// Values are any bytes, the log is JSON.

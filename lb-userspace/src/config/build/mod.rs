@@ -8,6 +8,7 @@ mod health;
 mod http;
 mod l4;
 mod reference;
+mod registry;
 mod router;
 mod settings;
 mod tls;

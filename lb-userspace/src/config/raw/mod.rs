@@ -8,6 +8,7 @@ mod health;
 mod http;
 mod instance;
 mod l4;
+mod registry;
 mod router;
 mod tls;
 mod transport;
@@ -22,6 +23,7 @@ pub(crate) use health::{HealthCheck, Mode, Scheme};
 pub(crate) use http::{Http, HttpLoadBalancer, HttpRouter, HttpService, PassiveCheck};
 pub(crate) use instance::{Api, File, Log, LogFormat, Metrics, Ping, Prometheus, Providers};
 pub(crate) use l4::{LoadBalancer, Service, Tcp, TcpRouter, Udp, UdpRouter};
+pub(crate) use registry::Registry;
 pub(crate) use router::{Domain, Observability, RouterTls};
 pub(crate) use tls::{Certificate, KeyPair, Tls, TlsOptions};
 pub(crate) use transport::{
@@ -29,7 +31,7 @@ pub(crate) use transport::{
 };
 
 pub(crate) use super::decode::ByName;
-use super::decode::object;
+use super::{decode::object, values::Toggle};
 
 object! {
     /// The main file: static and dynamic parts.
@@ -43,6 +45,7 @@ object! {
         access_log: AccessLog = "accessLog",
         ping: Ping = "ping",
         core: instance::Core = "core",
+        registry: Toggle<Registry> = "registry",
         resolvers: ByName<tls::Resolver> = "certificatesResolvers",
         transport: HttpTransport = "serversTransport",
         tcp_transport: TcpTransport = "tcpServersTransport",
@@ -55,7 +58,6 @@ object! {
     refused {
         "acme" => "v1's `acme` stands under certificatesResolvers.NAME",
         "tracing" => "sending spans isn't done yet; trace context (W3C) is passed on without it",
-        "registry" => "lb's own registry doesn't exist yet; list the servers here or under providers.file",
         "events" => "publishing events isn't done yet; `lb status` and /metrics tell what happens",
         "experimental" => "lb has no plugins: remove this",
         "hostResolver" => "lb flattens no CNAMEs: remove this",

@@ -74,11 +74,7 @@ pub(super) async fn services(State(registry): App, query: Query) -> Response {
     json(&state.instances.values().map(row).collect::<Map<_, _>>(), &query)
 }
 
-pub(super) async fn service(
-    State(registry): App,
-    Path(id): Path<String>,
-    query: Query,
-) -> Answer {
+pub(super) async fn service(State(registry): App, Path(id): Path<String>, query: Query) -> Answer {
     let state = registry.hub.read();
     let instance = state.instances.get(&id);
     let instance = instance.ok_or_else(|| Error::Missing(format!("unknown service ID: {id}")))?;

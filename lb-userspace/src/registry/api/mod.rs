@@ -19,6 +19,7 @@ use axum::{
     response::Response,
     routing::{get, put},
 };
+use tokio::sync::watch;
 
 use super::{checks::Reports, hub::Hub};
 use answer::text;
@@ -30,6 +31,8 @@ pub(crate) struct Registry {
     pub(crate) node: Node,
     /// `enableScriptChecks`.
     pub(crate) scripts: bool,
+    /// Whether it is over.
+    pub(crate) ended: watch::Receiver<bool>,
 }
 
 /// The one node there is.

@@ -2,10 +2,7 @@
 
 use std::time::Duration;
 
-use axum::{
-    extract::FromRequestParts,
-    http::request::Parts,
-};
+use axum::{extract::FromRequestParts, http::request::Parts};
 use tokio::time::{Instant, timeout_at};
 
 use super::{Node, Registry, answer::Error};
@@ -47,7 +44,7 @@ impl Query {
     }
 
     pub(super) fn get(&self, key: &str) -> Option<&str> {
-        self.all(key).next()
+        self.0.iter().find(|(name, _)| name == key).map(|(_, value)| value.as_str())
     }
 
     pub(super) fn all<'q>(&'q self, key: &'q str) -> impl Iterator<Item = &'q str> {
@@ -81,8 +78,9 @@ impl Query {
         };
         let wait = match self.get("wait") {
             None | Some("") => WAIT,
-            Some(text) => duration::parse(text)
-                .map_err(|_| Error::Bad("Invalid wait time".to_owned()))?,
+            Some(text) => {
+                duration::parse(text).map_err(|_| Error::Bad("Invalid wait time".to_owned()))?
+            }
         };
         let wait = if wait.is_zero() { WAIT } else { wait.min(LONGEST) };
         // Spread, so that those who wait together don't come back together.
@@ -108,7 +106,12 @@ impl Registry {
             if index_of(&self.hub.read()) != known {
                 return Ok(());
             }
-            if !matches!(timeout_at(until, latest.changed()).await, Ok(Ok(()))) {
+            let mut ended = self.ended.clone();
+            let is_over = tokio::select! {
+                changed = timeout_at(until, latest.changed()) => !matches!(changed, Ok(Ok(()))),
+                _ = ended.wait_for(|ended| *ended) => true,
+            };
+            if is_over {
                 return Ok(());
             }
         }

@@ -113,8 +113,11 @@ impl Zone {
 
     fn find<'s>(&self, name: &Name, state: &'s State) -> Found<'s> {
         let own = usize::from(name.num_labels() - self.domain.num_labels());
-        let labels: Vec<String> = name.iter().take(own)
-            .map(|label| String::from_utf8_lossy(label).to_ascii_lowercase()).collect();
+        let labels: Vec<String> = name
+            .iter()
+            .take(own)
+            .map(|label| String::from_utf8_lossy(label).to_ascii_lowercase())
+            .collect();
         let mut labels: Vec<&str> = labels.iter().map(String::as_str).collect();
         if labels.len() > 1
             && labels.last().is_some_and(|last| last.eq_ignore_ascii_case(&self.datacenter))
