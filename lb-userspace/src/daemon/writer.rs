@@ -293,21 +293,21 @@ impl Writer {
             obstacles: kernel.map(KernelPath::obstacles).unwrap_or_default(),
             host: kernel.map(KernelPath::host).unwrap_or_default(),
             providers: self.providers(),
+            sources: self.sources.statuses(),
             last_reload: self.last_reload.clone(),
             faults: faults.cloned().collect(),
         }));
     }
 
+    /// Of files; those over a network tell for themselves.
     fn providers(&self) -> Vec<ProviderStatus> {
-        let main = ProviderStatus {
+        let of = |path: &std::path::Path| ProviderStatus {
             name: "file".to_owned(),
-            source: self.shared.config.display().to_string(),
+            source: path.display().to_string(),
+            ..ProviderStatus::default()
         };
-        let file = self.in_force.settings.file.as_ref().map(|file| ProviderStatus {
-            name: "file".to_owned(),
-            source: file.path.display().to_string(),
-        });
-        [main].into_iter().chain(file).collect()
+        let file = self.in_force.settings.file.as_ref().map(|file| of(&file.path));
+        [of(&self.shared.config)].into_iter().chain(file).collect()
     }
 }
 
