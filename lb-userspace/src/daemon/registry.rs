@@ -4,6 +4,7 @@ use std::{io, path::Path};
 
 use crate::{
     model::RegistrySettings,
+    provider::registry::Slot,
     registry::{self, Contents, Registry, View},
 };
 
@@ -19,19 +20,28 @@ pub(super) struct RegistrySide {
 
 impl RegistrySide {
     /// Starts, ends, or starts anew.
-    pub(super) async fn follow(&mut self, settings: Option<&RegistrySettings>, state: &Path) {
+    pub(super) async fn follow(
+        &mut self,
+        settings: Option<&RegistrySettings>,
+        state: &Path,
+        slot: &Slot,
+    ) {
         if self.running.as_ref().map(Registry::settings) == settings {
             self.fault = None;
             return;
         }
         // Its addresses are to be free before others are opened.
         if let Some(old) = self.running.take() {
+            slot.set(None);
             old.end().await;
         }
         self.fault = None;
         if let Some(settings) = settings {
             match self.start(settings, state).await {
-                Ok(running) => self.running = Some(running),
+                Ok(running) => {
+                    slot.set(self.contents.as_ref().map(Contents::follow));
+                    self.running = Some(running);
+                }
                 Err(error) => self.fault = Some(error.to_string()),
             }
         }

@@ -8,7 +8,7 @@ use crate::{
         ApiError, Daemon, rows,
         types::{
             AddressStatus, Counts, DatapathStatus, DropCount, EntryPointStatus, InterfaceStatus,
-            ProgramStatus, Status,
+            ProgramStatus, ProviderStatus, Status,
         },
     },
     kernel::Stats,
@@ -46,9 +46,14 @@ pub(super) fn of(
         drops: drops(stats),
         last_reload: in_force.last_reload.clone(),
         registry: in_force.registry.as_ref().map(View::status),
-        providers: in_force.providers.clone(),
+        providers: providers(in_force),
         faults: faults.chain(in_force.faults.iter().cloned()).collect(),
     })
+}
+
+fn providers(in_force: &InForce) -> Vec<ProviderStatus> {
+    let sources = in_force.sources.iter().map(|source| source.row());
+    in_force.providers.iter().cloned().chain(sources).collect()
 }
 
 fn datapath(in_force: &InForce, stats: Option<&Stats>) -> DatapathStatus {

@@ -210,7 +210,8 @@ impl Writer {
         let daemon: Arc<dyn Daemon> = self.shared.clone();
         let settings = &self.in_force.settings;
         self.listeners.follow(settings, &daemon).await;
-        self.registry.follow(settings.registry.as_ref(), &self.shared.paths.state()).await;
+        let state = self.shared.paths.state();
+        self.registry.follow(settings.registry.as_ref(), &state, self.sources.registry()).await;
     }
 
     /// Carries the latest snapshot into the kernel, then tells everybody else.
@@ -343,21 +344,21 @@ impl Writer {
             host,
             registry: self.registry.view(),
             providers: self.providers(),
+            sources: self.sources.statuses(),
             last_reload: self.last_reload.clone(),
             faults: faults.cloned().collect(),
         }));
     }
 
+    /// Of files; those over a network tell for themselves.
     fn providers(&self) -> Vec<ProviderStatus> {
-        let main = ProviderStatus {
+        let of = |path: &std::path::Path| ProviderStatus {
             name: "file".to_owned(),
-            source: self.shared.config.display().to_string(),
+            source: path.display().to_string(),
+            ..ProviderStatus::default()
         };
-        let file = self.in_force.settings.file.as_ref().map(|file| ProviderStatus {
-            name: "file".to_owned(),
-            source: file.path.display().to_string(),
-        });
-        [main].into_iter().chain(file).collect()
+        let file = self.in_force.settings.file.as_ref().map(|file| of(&file.path));
+        [of(&self.shared.config)].into_iter().chain(file).collect()
     }
 }
 

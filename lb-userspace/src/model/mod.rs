@@ -6,6 +6,7 @@ mod access_log;
 mod entry;
 mod fault;
 mod http;
+mod providers;
 mod registry;
 mod service;
 mod settings;
@@ -21,6 +22,7 @@ pub use http::{
     PassiveCheck, Pem, RouterTls, SameSite, Scheme, ServerOptions, TlsConfig, TlsOptions,
     TlsVersion, Transport,
 };
+pub use providers::{ConsulCatalog, ConsulEndpoint, ConsulKv, Docker, Exposure, Token};
 pub use registry::RegistrySettings;
 pub use service::{
     Algorithm, Backend, BackendState, CheckKind, Forwarding, Health, HealthCheck, OnDown, OnEmpty,

@@ -2,6 +2,8 @@
 
 use std::{net::SocketAddr, time::Duration};
 
+use super::Exposure;
+
 /// `registry`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RegistrySettings {
@@ -19,4 +21,8 @@ pub struct RegistrySettings {
     pub node: Option<String>,
     /// `dnsTTL`. Default 0.
     pub dns_ttl: Duration,
+    /// Which instances are routed.
+    pub exposure: Exposure,
+    /// `strictChecks`: states that serve. Default `passing` alone.
+    pub states: Vec<String>,
 }

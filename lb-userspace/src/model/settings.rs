@@ -2,7 +2,7 @@
 
 use std::{net::IpAddr, net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 
-use super::{AccessLog, RegistrySettings, Transport};
+use super::{AccessLog, ConsulCatalog, ConsulKv, Docker, RegistrySettings, Transport};
 
 /// Settings of the instance.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -11,6 +11,12 @@ pub struct Settings {
     pub datapath: Datapath,
     /// `providers.file`, if any.
     pub file: Option<FileProvider>,
+    /// `providers.docker`, if any.
+    pub docker: Option<Docker>,
+    /// `providers.consulCatalog`, if any.
+    pub consul_catalog: Option<ConsulCatalog>,
+    /// `providers.consul`, if any.
+    pub consul_kv: Option<ConsulKv>,
     /// Longest pause between a source's change and its being applied. Default 0.
     pub throttle: Duration,
     /// The admin API.

@@ -40,7 +40,7 @@ use api::Node;
 use checks::{Checks, Reports};
 use hub::Hub;
 pub(crate) use state::State;
-pub(crate) use types::Status;
+pub(crate) use types::{Instance, Status};
 pub use view::View;
 
 /// What is registered, with the log behind it. It outlives a change of the settings.

@@ -51,7 +51,7 @@ impl Overrides {
     /// When it can't be read or isn't what lb wrote.
     pub fn load(dir: &Path) -> io::Result<Self> {
         let path = dir.join("overrides.json");
-        Ok(Self { saved: super::read(&path)?, path })
+        Ok(Self { saved: super::load(&path)?, path })
     }
 
     /// What was read or written last.
@@ -63,7 +63,7 @@ impl Overrides {
     pub fn save(&mut self, snapshot: &Snapshot) -> io::Result<()> {
         let now = merged(&self.saved, snapshot);
         if now != self.saved {
-            super::write(&self.path, &now)?;
+            super::store(&self.path, &now)?;
             self.saved = now;
         }
         Ok(())

@@ -2,6 +2,7 @@
 
 use std::{net::SocketAddr, time::Duration};
 
+use super::consul;
 use crate::{
     config::{decode::Field, raw, values::Toggle},
     model::{Fault, RegistrySettings},
@@ -29,5 +30,12 @@ pub(super) fn build(
         domain: raw.domain.get().map_or("consul", |name| &name.0).to_owned(),
         node: raw.node.get().map(|name| name.0.clone()),
         dns_ttl: raw.dns_ttl.or(Duration::ZERO),
+        exposure: consul::exposed(
+            &raw.exposed_by_default,
+            &raw.default_rule,
+            &raw.constraints,
+            &raw.prefix,
+        ),
+        states: consul::states(&raw.strict_checks),
     })
 }

@@ -2,12 +2,15 @@
 
 mod access_log;
 mod composed;
+mod consul;
 mod datapath;
 mod entry;
 mod health;
 mod http;
 mod instance;
 mod l4;
+mod labels;
+mod providers;
 mod registry;
 mod router;
 mod tls;
@@ -17,13 +20,16 @@ pub(crate) use access_log::{AccessLog, FieldMode, Format as AccessFormat};
 pub(crate) use composed::{
     Cookie, Failover, HighestRandomWeight, Mirroring, Part, Sticky, Weighted,
 };
+pub(crate) use consul::{CheckState, ConsulCatalog, ConsulEndpoint, ConsulKv};
 pub(crate) use datapath::{Datapath, Interfaces, Nat, Timeouts};
 pub(crate) use entry::{EntryPoint, Http as EntryHttp, Transport as EntryTransport, Trusted};
 pub(crate) use health::{HealthCheck, Mode, Scheme};
 pub(crate) use http::{Http, HttpLoadBalancer, HttpRouter, HttpService, PassiveCheck};
-pub(crate) use instance::{Api, File, Log, LogFormat, Metrics, Ping, Prometheus, Providers};
+pub(crate) use instance::{Api, Log, LogFormat, Metrics, Ping, Prometheus};
 pub(crate) use l4::{LoadBalancer, Service, Tcp, TcpRouter, Udp, UdpRouter};
-pub(crate) use registry::Registry;
+pub(crate) use labels::Labels;
+pub(crate) use providers::{Constraints, DefaultRule, Docker, File, Providers, Tls as ProviderTls};
+pub(crate) use registry::{Label, Registry};
 pub(crate) use router::{Domain, Observability, RouterTls};
 pub(crate) use tls::{Certificate, KeyPair, Tls, TlsOptions};
 pub(crate) use transport::{

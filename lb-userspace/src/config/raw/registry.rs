@@ -2,9 +2,10 @@
 
 use std::time::Duration;
 
+use super::{CheckState, Constraints, DefaultRule};
 use crate::config::{
     address::ListenAddress,
-    decode::{Cx, Decode, object},
+    decode::{At, Cx, Decode, object},
     tree::Node,
     values::text,
 };
@@ -19,6 +20,11 @@ object! {
         domain: Label = "domain",
         node: Label = "nodeName",
         dns_ttl: Duration = "dnsTTL",
+        exposed_by_default: bool = "exposedByDefault",
+        default_rule: DefaultRule = "defaultRule",
+        constraints: Constraints = "constraints",
+        prefix: Label = "prefix",
+        strict_checks: Vec<At<CheckState>> = "strictChecks",
     }
     refused {
         "tls" | "token" | "acl" => "the registry is for this host alone: listen on loopback, or use a Consul",
