@@ -1,8 +1,8 @@
 //! What lb's own registry holds: the provider `registry`, with tags as labels as of a Consul's.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
-use tokio::sync::watch;
+use tokio::{sync::watch, time::sleep};
 
 use super::{
     Asked,
@@ -15,6 +15,9 @@ use crate::{
     model::{RegistrySettings, Settings},
     registry::{Follow, State, Status},
 };
+
+/// Between two readings of a registry that never rests.
+const PAUSE: Duration = Duration::from_millis(20);
 
 /// Where the registry is to be found once it runs.
 #[derive(Clone, Debug)]
@@ -72,6 +75,8 @@ impl Source for Registry {
                 }
                 let all = all(&registry.read(), &self.0.states);
                 outlet.publish(all);
+                // A flood of changes leaves room for all else.
+                sleep(PAUSE).await;
             }
         })
     }

@@ -35,6 +35,8 @@ pub(crate) struct State {
     gone: Marks,
     /// When any instance or check changed last.
     pub(crate) catalog: u64,
+    /// When any instance came, changed or went last.
+    pub(crate) registered: u64,
     /// Since when checks are critical. Time starts anew with the daemon.
     pub(crate) critical: HashMap<String, Instant>,
 }
@@ -109,6 +111,7 @@ impl State {
         let first = if instance.created == 0 { index } else { instance.created };
         instance.created = created.unwrap_or(first);
         instance.modified = index;
+        self.registered = self.registered.max(index);
         let (id, name) = (instance.id.clone(), instance.name.clone());
         self.instances.insert(id.clone(), instance);
         let ids = self.by_name.entry(name.clone()).or_default();
@@ -121,6 +124,7 @@ impl State {
     fn remove_instance(&mut self, index: u64, id: &str) {
         let Some(old) = self.instances.remove(id) else { return };
         self.leave(&old.name, id);
+        self.registered = self.registered.max(index);
         self.mark(index, &old.name);
     }
 
@@ -246,6 +250,11 @@ impl State {
         let gone = self.gone.at.range::<str, _>(from);
         let gone = gone.take_while(|(key, _)| key.starts_with(prefix)).map(|(_, at)| *at).max();
         live.max(gone).unwrap_or(0).max(self.gone.floor).max(1)
+    }
+
+    /// When any instance came, changed or went last.
+    pub(crate) fn registered_index(&self) -> u64 {
+        self.registered.max(1)
     }
 
     /// When any instance or check changed last.

@@ -16,9 +16,9 @@ use super::{
 type Answer = Result<Response, Error>;
 
 pub(super) async fn services(State(registry): App, query: Query) -> Answer {
-    registry.wait(&query, |state| state.catalog_index()).await?;
+    registry.wait(&query, |state| state.registered_index()).await?;
     let state = registry.hub.read();
-    Ok(indexed(json(&shapes::services(&state), &query), state.catalog_index()))
+    Ok(indexed(json(&shapes::services(&state), &query), state.registered_index()))
 }
 
 pub(super) async fn service(
