@@ -19,6 +19,9 @@ use super::{
 const FOR_EVER: Duration = Duration::from_secs(365 * 24 * 60 * 60);
 
 /// Serves a connection of `entry` until it ends.
+///
+/// What comes before HTTP/1.1 or in its place is in boxes: an idle connection keeps the memory of
+/// the largest of what stands here side by side.
 pub(crate) async fn connection(
     socket: TcpStream,
     peer: SocketAddr,
@@ -36,7 +39,7 @@ pub(crate) async fn connection(
     let tells = table.options.proxy_protocol.as_ref().is_some_and(|from| from.trusts(peer.ip()));
     let plain = match tells {
         false => Plain::from(socket),
-        true => match proxy_protocol::accept(socket, limit).await {
+        true => match Box::pin(proxy_protocol::accept(socket, limit)).await {
             Ok((plain, told)) => {
                 ends = told.unwrap_or(ends);
                 plain
@@ -49,7 +52,7 @@ pub(crate) async fn connection(
         drop(table);
         return http1::serve(Stream::Plain(plain), Arc::new(client), entry, worker).await;
     }
-    match tcp::arrive(plain, ends, &table.tcp, limit).await {
+    match Box::pin(tcp::arrive(plain, ends, &table.tcp, limit)).await {
         Arrival::Http(stream, session) => {
             let client = client(&entry, &table, ends, peer, session);
             drop(table);
@@ -59,7 +62,7 @@ pub(crate) async fn connection(
             drop(table);
             let tools =
                 Tools { buffers: &worker.buffers, pipes: &worker.pipes, cuts: &worker.cuts };
-            tcp::serve(connection, route, tools).await;
+            Box::pin(tcp::serve(connection, route, tools)).await;
         }
         Arrival::Refused(refusal) => observe::refused(&entry, refusal.label()),
     }
@@ -87,7 +90,7 @@ fn client(
 async fn http(stream: Stream, client: Client, entry: Arc<Entry>, worker: Rc<Worker>) {
     let client = Arc::new(client);
     match stream.alpn() {
-        Some(b"h2") => http2::serve(stream, client, entry, worker).await,
+        Some(b"h2") => Box::pin(http2::serve(stream, client, entry, worker)).await,
         _ => http1::serve(stream, client, entry, worker).await,
     }
 }

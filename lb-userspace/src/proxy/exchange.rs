@@ -10,7 +10,7 @@ use std::{
 use super::{
     Head, Reply,
     body::Body,
-    head::{Span, Version},
+    head::{Class, Span, Version},
     table::Balanced,
 };
 use crate::balance::Server;
@@ -200,11 +200,12 @@ impl Exchange {
 
     /// Whether it asks for another protocol than HTTP/2, which is agreed on otherwise.
     pub(crate) fn wants_upgrade(&self) -> bool {
-        self.request.get("upgrade").is_some_and(|to| {
-            !to.eq_ignore_ascii_case(b"h2c")
-                && self.request.version() == Version::Http11
-                && self.request.lists("connection", "upgrade")
-        })
+        self.request.has_class(Class::Upgrade)
+            && self.request.get("upgrade").is_some_and(|to| {
+                !to.eq_ignore_ascii_case(b"h2c")
+                    && self.request.version() == Version::Http11
+                    && self.request.lists("connection", "upgrade")
+            })
     }
 
     /// Whether it came by TLS.

@@ -1,7 +1,7 @@
 //! A client's connection: one request after the other.
 
 use std::{
-    future::{Future, poll_fn},
+    future::poll_fn,
     rc::Rc,
     sync::Arc,
     task::Poll,
@@ -75,12 +75,14 @@ pub(crate) async fn serve(
         if !conn.idle().await {
             return;
         }
-        // In a box: an idle connection is not to hold the memory of a busy one.
-        match Box::pin(conn.exchange()).await {
+        // In a box, and made there rather than moved: an idle connection is not to hold the memory
+        // of a busy one.
+        let exchange = Box::write(Box::new_uninit(), conn.exchange());
+        match Box::into_pin(exchange).await {
             Next::Request => {}
-            Next::Close => return linger(&conn.io, &conn.alarm).await,
+            Next::Close => return Box::pin(linger(&conn.io, &conn.alarm)).await,
             Next::Broken => return,
-            Next::Http2 => return conn.hand_over().await,
+            Next::Http2 => return Box::pin(conn.hand_over()).await,
         }
     }
 }
@@ -104,19 +106,15 @@ impl Conn {
         if has_more {
             return true;
         }
-        self.io.borrow_mut().rest(&self.worker);
         let idle = self.entry.table.load().options.timeouts.idle;
         self.alarm.set(idle);
         let (worker, io, alarm) = (&self.worker, &self.io, &self.alarm);
-        let mut draining = std::pin::pin!(worker.draining());
         let mut is_draining = false;
         let filled = poll_fn(|cx| {
             if let Poll::Ready(read) = io.borrow_mut().poll_fill(cx, worker) {
                 return Poll::Ready(matches!(read, Ok(count) if count > 0));
             }
-            // Nothing came: the buffer goes back until something does.
-            io.borrow_mut().rest(worker);
-            if !is_draining && draining.as_mut().poll(cx).is_ready() {
+            if !is_draining && worker.is_draining() {
                 is_draining = true;
                 alarm.set(LAST_REQUEST);
             }
@@ -137,9 +135,10 @@ impl Conn {
             Err(refusal) if refusal == IS_HTTP2 && self.may_be_http2() => return Next::Http2,
             Err(refusal) => {
                 self.worker.heads.give_back(head);
-                return self.refuse(refusal).await;
+                return Box::pin(self.refuse(refusal)).await;
             }
         };
+        self.io.borrow_mut().rest(&self.worker);
         self.served += 1;
         let started = Instant::now();
         let persists = self.persists(&head, &table);
@@ -235,12 +234,12 @@ impl Conn {
         let is_unread = state.is_some_and(|state| !state.is_done.get());
         let keeps = persists && !is_unread && !self.worker.is_draining();
         let sent = if exchange.answer.head.status() == 101 {
-            tunnel::run(self, exchange).await
+            Box::pin(tunnel::run(self, exchange)).await
         } else {
-            answer::send(self, exchange, keeps).await
+            answer::send(self, exchange, table.options.timeouts.write, keeps).await
         };
         let is_read = state.is_none_or(|state| state.is_done.get());
-        self.finish(exchange, route.as_deref(), reached, state, &sent);
+        self.finish(table, exchange, route.as_deref(), reached, state, &sent);
         match sent {
             Ok(sent) if sent.keeps && keeps && is_read => Next::Request,
             Ok(_) => Next::Close,
@@ -251,6 +250,7 @@ impl Conn {
     /// Tells filters, counters and log.
     fn finish(
         &self,
+        table: &EntryTable,
         exchange: &mut Exchange,
         route: Option<&Route>,
         reached: usize,
@@ -268,7 +268,7 @@ impl Conn {
         for filter in route.into_iter().flat_map(|route| &route.filters[..reached]) {
             filter.done(exchange);
         }
-        observe::finished(&self.worker, &self.entry, route, exchange);
+        observe::finished(&self.worker, &self.entry, table, route, exchange);
     }
 
     /// Answers what can't be a request, and ends the connection.
