@@ -79,6 +79,7 @@ fn client(
 ) -> Client {
     Client {
         peer: ends.source,
+        address: ends.source.ip().to_canonical().to_string().into(),
         local: ends.destination,
         entry_point: Arc::clone(&entry.name),
         is_trusted: table.options.forwarded.trusts(peer.ip()),

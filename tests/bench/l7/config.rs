@@ -52,7 +52,6 @@ pub(crate) fn nginx(proxy: Proxy, folder: &Path) -> String {
          http {{\n access_log off; keepalive_requests 1000000000; keepalive_timeout 600s;\n{}\
          upstream origin {{ server {ORIGIN}; keepalive 256; keepalive_requests 1000000000; }}\n \
          server {{\n  listen {plain} backlog=4096; listen {tls} ssl http2 backlog=4096;\n  \
-       
          ssl_certificate {root}/cert.pem; ssl_certificate_key {root}/key.pem; ssl_protocols TLSv1.3;\n  \
          location / {{ proxy_pass http://origin; proxy_http_version 1.1; proxy_set_header Connection \"\"; }}\n }}\n}}\n",
         nginx_temp(folder)

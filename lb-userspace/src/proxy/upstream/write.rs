@@ -1,7 +1,5 @@
 //! A request's head as a server gets it.
 
-use std::net::IpAddr;
-
 use crate::{
     model::Scheme,
     proxy::{
@@ -86,7 +84,7 @@ pub(crate) fn for_each_forwarded(exchange: &Exchange, mut each: impl FnMut(&str,
     // Most requests have none of them, and need not be looked through for each.
     let said = request.has_class(Class::Forwarded);
     let said = |name| if said { request.get(name) } else { None };
-    let ip = Small::address(exchange.ip());
+    let ip = client.address.as_bytes();
     let mut list = Small::new();
     if said("x-forwarded-for").is_some() {
         for value in request.values("x-forwarded-for") {
@@ -95,9 +93,9 @@ pub(crate) fn for_each_forwarded(exchange: &Exchange, mut each: impl FnMut(&str,
         }
     }
     match list.is_empty() {
-        true => each("X-Forwarded-For", ip.bytes()),
+        true => each("X-Forwarded-For", ip),
         false => {
-            list.put(ip.bytes());
+            list.put(ip);
             each("X-Forwarded-For", list.bytes());
         }
     }
@@ -114,7 +112,7 @@ pub(crate) fn for_each_forwarded(exchange: &Exchange, mut each: impl FnMut(&str,
         Some(port) => each("X-Forwarded-Port", port),
         None => each("X-Forwarded-Port", Small::number(u64::from(client.local.port())).bytes()),
     }
-    each("X-Real-Ip", said("x-real-ip").unwrap_or(ip.bytes()));
+    each("X-Real-Ip", said("x-real-ip").unwrap_or(ip));
 }
 
 /// A short text that takes no memory of its own until it is long.
@@ -154,23 +152,6 @@ impl Small {
         let mut text = Self::new();
         let (digits, at) = digits(number);
         text.put(&digits[at..]);
-        text
-    }
-
-    fn address(ip: IpAddr) -> Self {
-        let mut text = Self::new();
-        match ip {
-            IpAddr::V4(v4) => {
-                for (nth, octet) in v4.octets().into_iter().enumerate() {
-                    if nth > 0 {
-                        text.put(b".");
-                    }
-                    let (digits, at) = digits(u64::from(octet));
-                    text.put(&digits[at..]);
-                }
-            }
-            IpAddr::V6(v6) => text.put(v6.to_string().as_bytes()),
-        }
         text
     }
 }
