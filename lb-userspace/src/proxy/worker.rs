@@ -102,7 +102,7 @@ impl Worker {
 }
 
 /// Counts a connection while it lives.
-struct Counted(Arc<Entry>, #[expect(dead_code, reason = "counts while it lives")] Busy);
+pub(crate) struct Counted(Arc<Entry>, #[expect(dead_code, reason = "counts while it lives")] Busy);
 
 impl Counted {
     fn new(worker: &Rc<Worker>, entry: &Arc<Entry>) -> Self {
@@ -329,10 +329,7 @@ async fn accept(
                     observe::refused(&entry, "too_many_connections");
                     continue;
                 }
-                spawn_local(async move {
-                    let _counted = counted;
-                    accept::connection(tcp, peer, entry, worker).await;
-                });
+                accept::start(tcp, peer, entry, worker, counted);
             }
             Err(error) => {
                 // No descriptors left: those of connections that end come back.

@@ -40,10 +40,9 @@ pub(crate) fn run(rounds: u32) -> Result<Report> {
     let note = process::go_first();
     let world = World::start(cpus)?;
     let mut samples = Samples::new();
-    for (proxy, process) in &world.proxies {
+    for (proxy, _) in &world.proxies {
         // What it does once is done before it is measured.
         Load::Small.run(&world.ns, *proxy).with_context(|| proxy.name())?;
-        drop(process);
     }
     let idle = idle(&world)?;
     for round in 1..=rounds {

@@ -27,7 +27,7 @@ use crate::proxy::{
     io::Stream,
     observe,
     table::{Entry, EntryTable, Route},
-    worker::Worker,
+    worker::{Counted, Worker},
 };
 
 /// What a connection is made of.
@@ -39,6 +39,8 @@ pub(crate) struct Conn {
     pub(super) alarm: Alarm,
     served: u64,
     since: Instant,
+    /// Counts the connection where nobody else does.
+    _counted: Option<Counted>,
 }
 
 /// What comes after an exchange.
@@ -62,27 +64,32 @@ const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n";
 const IS_HTTP2: Refusal = parse::refusal(505, "http2", "HTTP/2 begins a connection or not at all");
 
 /// Serves a connection until it ends.
-pub(crate) async fn serve(
+pub(crate) fn serve(
     stream: Stream,
     client: Arc<Client>,
     entry: Arc<Entry>,
     worker: Rc<Worker>,
-) {
+    counted: Option<Counted>,
+) -> impl Future<Output = ()> + 'static {
     let alarm = worker.alarms.alarm();
     let io = Rc::new(std::cell::RefCell::new(ClientIo::new(stream)));
-    let mut conn = Conn { io, client, entry, worker, alarm, served: 0, since: Instant::now() };
-    loop {
-        if !conn.idle().await {
-            return;
-        }
-        // In a box, and made there rather than moved: an idle connection is not to hold the memory
-        // of a busy one.
-        let exchange = Box::write(Box::new_uninit(), conn.exchange());
-        match Box::into_pin(exchange).await {
-            Next::Request => {}
-            Next::Close => return Box::pin(linger(&conn.io, &conn.alarm)).await,
-            Next::Broken => return,
-            Next::Http2 => return Box::pin(conn.hand_over()).await,
+    let since = Instant::now();
+    let mut conn = Conn { io, client, entry, worker, alarm, served: 0, since, _counted: counted };
+    // Not an async function, whose arguments would stand in the future a second time.
+    async move {
+        loop {
+            if !conn.idle().await {
+                return;
+            }
+            // In a box, and made there rather than moved: an idle connection is not to hold the
+            // memory of a busy one.
+            let exchange = Box::write(Box::new_uninit(), conn.exchange());
+            match Box::into_pin(exchange).await {
+                Next::Request => {}
+                Next::Close => return Box::pin(linger(&conn.io, &conn.alarm)).await,
+                Next::Broken => return,
+                Next::Http2 => return Box::pin(conn.hand_over()).await,
+            }
         }
     }
 }
