@@ -3,6 +3,7 @@
 
 mod control;
 mod demo;
+mod discovery;
 mod harness;
 mod kernel;
 mod l7;

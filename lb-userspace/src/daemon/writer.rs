@@ -154,12 +154,15 @@ impl Writer {
 
     /// Keeps a reading's outcome for `lb status` and the metrics.
     pub(super) fn remember(&mut self, reload: &Reload) {
-        self.faults.files = reload.faults.iter().map(ToString::to_string).collect();
+        let told: Vec<String> = reload.faults.iter().map(ToString::to_string).collect();
+        let before = std::mem::replace(&mut self.faults.files, told);
         self.is_unpublished = true;
         if reload.is_again {
             return;
         }
-        reload.faults.iter().for_each(|fault| tracing::error!("{fault}"));
+        // What is wrong with one instance isn't told again whenever another one changes.
+        let faults = self.faults.files.iter().filter(|fault| !before.contains(fault));
+        faults.for_each(|fault| tracing::error!("{fault}"));
         reload.warnings.iter().for_each(|warning| tracing::warn!("{warning}"));
         reload.changes.iter().for_each(|change| tracing::info!("{change}"));
         let success = reload.faults.is_empty();

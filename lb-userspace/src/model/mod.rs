@@ -21,7 +21,7 @@ pub use http::{
     PassiveCheck, Pem, RouterTls, SameSite, Scheme, ServerOptions, TlsConfig, TlsOptions,
     TlsVersion, Transport,
 };
-pub use providers::{Docker, Exposure};
+pub use providers::{Docker, Exposure, HttpProvider};
 pub use service::{
     Algorithm, Backend, BackendState, CheckKind, Forwarding, Health, HealthCheck, OnDown, OnEmpty,
     Resolved, Server, Service,

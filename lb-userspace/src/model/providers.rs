@@ -37,6 +37,21 @@ impl Exposure {
     pub const DEFAULT_RULE: &str = "Host(`{{ normalize .Name }}`)";
 }
 
+/// `providers.http`.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct HttpProvider {
+    /// The URL.
+    pub endpoint: String,
+    /// `pollInterval`. Default 5 s.
+    pub interval: Duration,
+    /// `pollTimeout`. Default 5 s.
+    pub timeout: Duration,
+    /// Sent along.
+    pub headers: Vec<(String, String)>,
+    /// Towards an https endpoint.
+    pub tls: Option<ClientTls>,
+}
+
 /// `providers.docker`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Docker {

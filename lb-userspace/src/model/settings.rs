@@ -2,7 +2,7 @@
 
 use std::{net::IpAddr, net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 
-use super::{AccessLog, Docker, Transport};
+use super::{AccessLog, Docker, HttpProvider, Transport};
 
 /// Settings of the instance.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -13,6 +13,8 @@ pub struct Settings {
     pub file: Option<FileProvider>,
     /// `providers.docker`, if any.
     pub docker: Option<Docker>,
+    /// `providers.http`, if any.
+    pub http: Option<HttpProvider>,
     /// Longest pause between a source's change and its being applied. Default 0.
     pub throttle: Duration,
     /// The admin API.

@@ -13,6 +13,7 @@ pub(super) fn settings(old: &Settings, new: &Settings, changes: &mut Vec<String>
     let sections = [
         ("providers.file", old.file != new.file),
         ("providers.docker", old.docker != new.docker),
+        ("providers.http", old.http != new.http),
         ("providers.providersThrottleDuration", old.throttle != new.throttle),
         ("api", old.api != new.api),
         ("metrics", old.metrics != new.metrics),

@@ -8,6 +8,7 @@ pub(crate) mod discovery;
 mod docker;
 mod file;
 mod fingerprint;
+mod http;
 mod link;
 mod settle;
 mod sources;
@@ -23,7 +24,8 @@ use crate::model::{Fault, Settings};
 
 /// The providers that `settings` asks for.
 fn registered(settings: &Settings) -> Vec<Asked> {
-    [file::asked_for(settings), docker::asked_for(settings)].into_iter().flatten().collect()
+    let asked = [file::asked_for(settings), docker::asked_for(settings), http::asked_for(settings)];
+    asked.into_iter().flatten().collect()
 }
 
 /// Makes a provider.

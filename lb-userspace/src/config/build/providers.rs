@@ -8,7 +8,8 @@ use crate::{
         raw,
         values::Toggle,
     },
-    model::{ClientTls, Docker, Exposure, Fault, FileProvider, Settings},
+    model::{ClientTls, Docker, Exposure, Fault, FileProvider, HttpProvider, Settings},
+    proxy::fetch,
 };
 
 /// How long an answer of a source may take.
@@ -25,6 +26,31 @@ pub(super) fn build(
     settings.throttle = raw.throttle.or(Duration::ZERO);
     settings.file = raw.file.at().and_then(|raw| file(raw, folder, faults));
     settings.docker = raw.docker.get().and_then(Toggle::on).map(|raw| docker(raw, folder, faults));
+    settings.http = raw.http.at().and_then(|raw| http(raw, folder, faults));
+}
+
+/// Between two looks at a URL, and how long one may take.
+const POLL: Duration = Duration::from_secs(5);
+
+fn http(raw: &At<raw::HttpSource>, folder: &Path, faults: &mut Vec<Fault>) -> Option<HttpProvider> {
+    let http = &raw.value;
+    let endpoint = http.endpoint.required("endpoint", &raw.spot, faults)?;
+    if let Err(why) = fetch::parse(&endpoint.value) {
+        faults.push(endpoint.spot.fault(why));
+    }
+    for at in [&http.interval, &http.timeout].into_iter().filter_map(Field::at) {
+        if at.value.is_zero() {
+            faults.push(at.spot.fault("expected a time above 0"));
+        }
+    }
+    let headers = http.headers.get().map(|headers| headers.objects.as_slice()).unwrap_or_default();
+    Some(HttpProvider {
+        endpoint: endpoint.value.clone(),
+        interval: http.interval.or(POLL),
+        timeout: http.timeout.or(POLL),
+        headers: headers.iter().map(|(name, at)| (name.clone(), at.value.0.clone())).collect(),
+        tls: http.tls.at().and_then(|at| tls(at, folder, faults)),
+    })
 }
 
 fn file(raw: &At<raw::File>, folder: &Path, faults: &mut Vec<Fault>) -> Option<FileProvider> {

@@ -25,7 +25,9 @@ pub(crate) use http::{Http, HttpLoadBalancer, HttpRouter, HttpService, PassiveCh
 pub(crate) use instance::{Api, Log, LogFormat, Metrics, Ping, Prometheus};
 pub(crate) use l4::{LoadBalancer, Service, Tcp, TcpRouter, Udp, UdpRouter};
 pub(crate) use labels::Labels;
-pub(crate) use providers::{Constraints, DefaultRule, Docker, File, Providers, Tls as ProviderTls};
+pub(crate) use providers::{
+    Constraints, DefaultRule, Docker, File, HttpSource, Providers, Tls as ProviderTls,
+};
 pub(crate) use router::{Domain, Observability, RouterTls};
 pub(crate) use tls::{Certificate, KeyPair, Tls, TlsOptions};
 pub(crate) use transport::{

@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use crate::{
     config::{
-        decode::{Cx, Decode, object},
+        decode::{ByName, Cx, Decode, object},
         tree::Node,
-        values::{PemText, Toggle, text},
+        values::{PemText, Scalar, Toggle, text},
     },
     provider::discovery::{constraint::Constraint, template::Template},
 };
@@ -16,14 +16,15 @@ object! {
     pub(crate) struct Providers {
         file: File = "file",
         docker: Toggle<Docker> = "docker",
+        http: HttpSource = "http",
         throttle: Duration = "providersThrottleDuration",
     }
     refused {
         "swarm" | "kubernetesIngress" | "kubernetesIngressNGINX" | "kubernetesCRD"
             | "kubernetesGateway" | "knative" | "consul" | "consulCatalog" | "nomad" | "ecs"
-            | "etcd" | "zooKeeper" | "redis" | "http" | "rest" | "nats" | "dns" | "registry"
+            | "etcd" | "zooKeeper" | "redis" | "rest" | "nats" | "dns" | "registry"
             | "marathon" | "rancher" | "plugin"
-            => "lb doesn't have this provider yet; `file` and `docker` are there",
+            => "lb doesn't have this provider yet; `file`, `docker` and `http` are there",
         "precedence" => "names carry their provider (`name@file`), so that none takes precedence",
     }
 }
@@ -57,6 +58,17 @@ object! {
         "useBindPortIP" => "published ports aren't used: lb reaches containers at their own addresses",
         "swarmMode" | "swarmModeRefreshSeconds" => "Swarm isn't done yet",
         "username" | "password" => "basic authentication towards Docker isn't done yet: use `tls`",
+    }
+}
+
+object! {
+    /// `providers.http`.
+    pub(crate) struct HttpSource {
+        endpoint: String = "endpoint",
+        interval: Duration = "pollInterval",
+        timeout: Duration = "pollTimeout",
+        headers: ByName<Scalar> = "headers",
+        tls: Tls = "tls",
     }
 }
 
