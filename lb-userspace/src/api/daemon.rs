@@ -18,7 +18,10 @@ use super::{
         FlowRow, Reloaded, Status,
     },
 };
-use crate::model::{Id, Protocol, Snapshot};
+use crate::{
+    events::Hub,
+    model::{Id, Protocol, Snapshot},
+};
 
 /// Reads of what is in force; none of them waits for the writer. Those that
 /// say so may take a while and belong on a blocking thread.
@@ -41,6 +44,8 @@ pub trait Daemon: Send + Sync + 'static {
     fn explain_http(&self, query: &ExplainHttpQuery) -> Result<ExplainedHttp, ApiError>;
     /// Prometheus text. Blocking.
     fn metrics(&self) -> Result<String, ApiError>;
+    /// What happens.
+    fn events(&self) -> &Arc<Hub>;
     /// Whether the daemon is on its way out.
     fn is_stopping(&self) -> bool;
     /// Where changes go.

@@ -15,7 +15,7 @@ use serde_json::Value;
 use tokio::sync::oneshot;
 
 use super::{
-    ApiError, Command, Daemon, FlowQuery,
+    ApiError, Command, Daemon, EventQuery, FlowQuery,
     daemon::Reply,
     error::parse,
     find, rows, traefik,
@@ -62,6 +62,7 @@ fn everybodys() -> Router<Arc<dyn Daemon>> {
         .route("/api/rawdata", get(rawdata))
         .route("/api/status", get(status))
         .route("/api/health", get(health))
+        .route("/api/events", get(events))
         .route("/api/l4/vips", get(vips))
         .route("/api/l4/backends", get(backends))
         .route("/api/l4/services", get(services))
@@ -193,6 +194,14 @@ async fn status(State(d): App) -> Answer<Status> {
 
 async fn health(State(d): App) -> Json<Vec<HealthRow>> {
     Json(rows::health(&d.snapshot()))
+}
+
+async fn events(
+    State(d): App,
+    headers: HeaderMap,
+    query: Params<EventQuery>,
+) -> Result<Response, ApiError> {
+    Ok(super::events::stream(d.events(), &headers, &params(query)?))
 }
 
 async fn vips(State(d): App) -> Json<Vec<VipRow>> {

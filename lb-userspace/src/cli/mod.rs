@@ -58,6 +58,8 @@ commands! {
     weight => Weight,
     /// Read the configuration files now
     reload => Reload,
+    /// Follow what happens: health, weights, drains, reloads, certificates, ejections, …
+    events => Events,
     /// Say what would become of a flow or a request, and why
     explain => Explain,
     /// Show the kernel's connection table

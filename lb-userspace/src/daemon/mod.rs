@@ -4,6 +4,7 @@
 
 mod command;
 mod detach;
+mod events;
 mod explain;
 mod flows;
 mod input;

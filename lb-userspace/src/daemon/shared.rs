@@ -20,10 +20,12 @@ use crate::{
         ApiError, BackendCount, Command, Counts, Daemon, FlowQuery,
         types::{ExplainHttpQuery, ExplainedHttp, FlowRow, ProviderStatus, ReloadStatus, Status},
     },
+    events::Hub,
     health,
     kernel::{self, Paths, Reader},
     metrics::{self, Reloads, Scrape},
     model::{BackendId, Id, Protocol, Snapshot},
+    nats,
     proxy::{View, explain},
 };
 
@@ -67,6 +69,9 @@ pub(crate) struct Shared {
     pub(crate) checks: Arc<health::Counters>,
     pub(crate) reloads: Mutex<Reloads>,
     pub(crate) stopping: AtomicBool,
+    events: Arc<Hub>,
+    /// How publishing goes.
+    pub(crate) nats: nats::State,
     started: SystemTime,
     commands: mpsc::Sender<Command>,
 }
@@ -85,6 +90,8 @@ impl Shared {
             checks,
             reloads: Mutex::default(),
             stopping: AtomicBool::new(false),
+            events: Arc::default(),
+            nats: nats::State::default(),
             started: SystemTime::now(),
             commands,
         }
@@ -146,9 +153,14 @@ impl Daemon for Shared {
             proxy: &self.in_force.load().proxy,
             health: &self.checks,
             reloads: self.reloads(),
+            events: self.events.counts(),
             started: self.started.duration_since(SystemTime::UNIX_EPOCH).map_or(0, |d| d.as_secs()),
         };
         metrics::render(&scrape).map_err(|e| ApiError::Unavailable(format!("metrics: {e}")))
+    }
+
+    fn events(&self) -> &Arc<Hub> {
+        &self.events
     }
 
     fn is_stopping(&self) -> bool {

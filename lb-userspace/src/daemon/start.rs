@@ -24,10 +24,12 @@ use super::{
     writer::{Ending, Faults, Writer},
 };
 use crate::{
-    api,
+    api::{self, Daemon},
+    events::{Watched, What},
     health::{Monitor, Names},
     kernel::{Datapath, InstanceLock, KernelError},
     model::{Fault, Settings},
+    nats,
     provider::{Reload, Sources},
     reconcile::{Event, Reconciler},
     state::{Memory, Overrides},
@@ -99,7 +101,7 @@ async fn serve(
     let (passes_in, passes) = mpsc::channel(1);
     let inputs = Inputs::new(events, commands, passes)?;
     let monitor = Monitor::new(events_in.clone());
-    let names = Names::new(events_in, monitor.counters());
+    let names = Names::new(events_in.clone(), monitor.counters());
     let (paths, config) = (options.paths.clone(), options.config.clone());
     let shared = Arc::new(Shared::new(paths, config, monitor.counters(), commands_in));
     let overrides = Overrides::load(&options.paths.state())?;
@@ -109,6 +111,7 @@ async fn serve(
     let stopped = async { drop(stopped.await) };
     let serving = tokio::spawn(api::serve_until(socket, api::private(shared.clone()), stopped));
 
+    let nats = nats::Side::new(shared.nats.clone());
     let mut writer = Writer {
         shared,
         sources,
@@ -126,6 +129,9 @@ async fn serve(
         passes: passes_in,
         leaving: BTreeSet::new(),
         last_reload: None,
+        watched: Watched::default(),
+        nats,
+        inputs: events_in,
         faults: Faults::default(),
         in_force: Arc::default(),
         is_stale: false,
@@ -176,7 +182,11 @@ impl Writer {
             let weight = saved.weight.map(|w| Event::Weight { backend, weight: Some(w) });
             drain.into_iter().chain(weight)
         });
-        names.chain(changes).collect()
+        let parts = self.overrides.parts().iter().filter_map(|saved| {
+            let (service, part) = saved.ids()?;
+            Some(Event::PartWeight { service, part, weight: Some(saved.weight) })
+        });
+        names.chain(changes).chain(parts).collect()
     }
 }
 
@@ -185,8 +195,11 @@ async fn end(mut writer: Writer, ending: Ending, options: &Options) -> Result<()
     let rest = if detaches { "L4 ends, too" } else { "L4 goes on in the kernel" };
     notify::stopping(&format!("ending; {rest}"));
     tracing::info!("ending; {rest}");
+    writer.tell(&What::DaemonStopping { reason: rest.to_owned() });
     let snapshot = writer.in_force.clone();
     writer.proxy.drain(&snapshot).await;
+    writer.shared.events().close();
+    writer.nats.end().await;
     if ending == Ending::Stop && options.detach_on_exit {
         writer.detach().await?;
     }

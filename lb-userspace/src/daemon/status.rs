@@ -45,7 +45,10 @@ pub(super) fn of(
         drops: drops(stats),
         last_reload: in_force.last_reload.clone(),
         providers: in_force.providers.clone(),
-        faults: faults.chain(in_force.faults.iter().cloned()).collect(),
+        faults: faults
+            .chain(in_force.faults.iter().cloned())
+            .chain(shared.nats.trouble())
+            .collect(),
     })
 }
 

@@ -25,9 +25,11 @@ use crate::{
         time::now,
         types::{ProviderStatus, ReloadStatus},
     },
+    events::Watched,
     health::{Monitor, Names},
     kernel::Pass,
     model::{BackendId, Snapshot},
+    nats,
     provider::{Reload, Scope, Sources},
     reconcile::{Event, Reconciler},
     state::{Memory, Overrides},
@@ -63,6 +65,11 @@ pub(super) struct Writer {
     /// Backends that were leaving when the sweeper's pass began.
     pub(super) leaving: BTreeSet<BackendId>,
     pub(super) last_reload: Option<ReloadStatus>,
+    /// What the proxy finds out by itself.
+    pub(super) watched: Watched,
+    pub(super) nats: nats::Side,
+    /// Where others than the writer say what is to be changed.
+    pub(super) inputs: mpsc::Sender<Event>,
     pub(super) faults: Faults,
     /// The latest snapshot in force.
     pub(super) in_force: Arc<Snapshot>,
@@ -123,6 +130,7 @@ impl Writer {
             Input::Reopen => self.proxy.reopen_log(),
             Input::Tick => {
                 self.proxy.view().tick();
+                self.tell_watched();
                 self.is_stale |= self.faults.apply.is_some();
                 self.listen_again().await;
                 self.forget_unloaded();
@@ -155,6 +163,7 @@ impl Writer {
         reload.faults.iter().for_each(|fault| tracing::error!("{fault}"));
         reload.warnings.iter().for_each(|warning| tracing::warn!("{warning}"));
         reload.changes.iter().for_each(|change| tracing::info!("{change}"));
+        self.tell_reload(reload);
         let success = reload.faults.is_empty();
         let status = ReloadStatus { time: now(), success, faults: self.faults.files.clone() };
         let mut reloads = self.shared.reloads.lock().unwrap_or_else(PoisonError::into_inner);
@@ -259,10 +268,12 @@ impl Writer {
 
     /// What follows a new snapshot outside the kernel.
     async fn spread(&mut self, snapshot: &Arc<Snapshot>) {
+        self.tell_changes(snapshot);
         self.in_force = snapshot.clone();
         self.monitor.update(snapshot);
         self.names.update(snapshot);
         self.log.follow(&snapshot.settings.log);
+        self.follow_nats(snapshot);
         self.listen().await;
         let daemon: Arc<dyn Daemon> = self.shared.clone();
         tokio::task::block_in_place(|| self.proxy.follow(snapshot, &daemon));

@@ -2,7 +2,7 @@
 
 use std::{net::IpAddr, net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 
-use super::{AccessLog, Transport};
+use super::{AccessLog, EventSettings, Transport};
 
 /// Settings of the instance.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -21,6 +21,8 @@ pub struct Settings {
     pub log: LogSettings,
     /// `accessLog`, where requests are logged.
     pub access_log: Option<Arc<AccessLog>>,
+    /// `events`, where it says something.
+    pub events: Option<Arc<EventSettings>>,
     /// `ping`, where it is answered at an entry point too.
     pub ping: Option<PingSettings>,
     /// Names of `certificatesResolvers`.

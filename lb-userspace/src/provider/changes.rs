@@ -17,6 +17,7 @@ pub(super) fn settings(old: &Settings, new: &Settings, changes: &mut Vec<String>
         ("metrics", old.metrics != new.metrics),
         ("log", old.log != new.log),
         ("accessLog", old.access_log != new.access_log),
+        ("events", old.events != new.events),
         ("ping", old.ping != new.ping),
         ("certificatesResolvers", old.resolvers != new.resolvers),
         ("serversTransport", old.transports != new.transports),

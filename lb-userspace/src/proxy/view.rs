@@ -62,6 +62,18 @@ impl View {
         })
     }
 
+    /// Of each server that was ejected at least once: when its latest ejection ends, and whether it
+    /// is ejected now.
+    pub(crate) fn ejections(&self) -> impl Iterator<Item = (&Id, SocketAddr, u64, bool)> {
+        self.slots.iter().flat_map(|(id, slot)| {
+            let service = slot.current.load();
+            let servers = service.group().servers().iter();
+            let found = servers.map(|server| (server.address(), server.ejection()));
+            let found: Vec<_> = found.filter(|(_, (until, _))| *until > 0).collect();
+            found.into_iter().map(move |(address, (until, is_now))| (id, address, until, is_now))
+        })
+    }
+
     /// What is counted of connections and sessions that aren't HTTP, by entry point and router.
     pub fn connections(&self) -> Vec<ConnectionCounts> {
         let mut all = Vec::new();

@@ -2,6 +2,7 @@
 
 mod memory;
 mod overrides;
+mod parts;
 
 use std::{fs, io, io::Write, path::Path};
 
@@ -9,6 +10,7 @@ use serde::{Serialize, de::DeserializeOwned};
 
 pub use memory::Memory;
 pub use overrides::{Override, Overrides};
+pub use parts::PartWeight;
 
 /// Reads a file that lb wrote; the default where there is none.
 fn read<T: DeserializeOwned + Default>(path: &Path) -> io::Result<T> {

@@ -4,6 +4,7 @@
 mod access_log;
 mod composed;
 mod entry;
+mod events;
 mod health;
 mod http;
 mod l4;

@@ -197,6 +197,21 @@ impl Store {
         all
     }
 
+    /// The certificates in use: whom each is for, what tells it from others, and until when it is
+    /// valid.
+    pub(crate) fn inventory(&self) -> Vec<((Vec<String>, [u8; 32]), SystemTime)> {
+        let state = self.lock();
+        let good = state.certificates.values().filter_map(|kept| kept.good.as_ref());
+        let digest = |loaded: &Loaded| {
+            let mut digest = [0; 32];
+            let leaf = loaded.key.cert.first().map(|der| &**der).unwrap_or_default();
+            let made = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, leaf);
+            digest.copy_from_slice(made.as_ref());
+            digest
+        };
+        good.map(|loaded| ((loaded.names.clone(), digest(loaded)), loaded.expires)).collect()
+    }
+
     /// Failed handshakes with clients, by reason.
     pub fn failures(&self) -> &Failures {
         &self.failures

@@ -1,0 +1,79 @@
+//! What goes on over connections, one after the other.
+
+use async_nats::jetstream;
+
+use super::{
+    link::{Backoff, Link},
+    publish::{self, Publisher},
+    requests::Requests,
+    runtime,
+    side::{Needs, State},
+};
+use crate::model::EventStream;
+
+/// How a session ended.
+enum End {
+    /// The daemon ends, and everything is published.
+    Daemon,
+    /// Begin again.
+    Broken(String),
+}
+
+/// Runs until the daemon ends.
+pub(super) async fn run(settings: EventStream, node: String, needs: Needs, state: State) {
+    let mut publisher = Publisher::new(&needs.events, &settings.prefix);
+    let mut backoff = Backoff::default();
+    loop {
+        let why = match Link::open(&settings.server, &format!("lb {node}")).await {
+            Ok(mut link) => {
+                let client = link.client.clone();
+                let is_well = || {
+                    backoff.reset();
+                    state.is_well();
+                };
+                let ended = tokio::select! {
+                    why = link.broken() => End::Broken(why),
+                    end = session(&client, &settings, &node, &needs, &mut publisher, is_well) => end,
+                };
+                match ended {
+                    End::Daemon => return,
+                    End::Broken(why) => why,
+                }
+            }
+            Err(why) => why,
+        };
+        state.is_ill(&format!("events: NATS at {}: {why}", settings.server.shown()));
+        publisher.count_losses();
+        tokio::time::sleep(backoff.next()).await;
+    }
+}
+
+async fn session(
+    client: &async_nats::Client,
+    settings: &EventStream,
+    node: &str,
+    needs: &Needs,
+    publisher: &mut Publisher,
+    is_well: impl FnOnce(),
+) -> End {
+    let context = jetstream::new(client.clone());
+    let all = async {
+        publish::ensure(&context, settings).await?;
+        if !settings.requests {
+            is_well();
+            return publisher.run(&context).await;
+        }
+        let bucket = runtime::bucket(&context, settings).await?;
+        let requests = Requests::new(&needs.daemon, bucket.clone());
+        is_well();
+        tokio::select! {
+            ended = publisher.run(&context) => ended,
+            ended = requests.run(client, node) => ended,
+            ended = runtime::follow(&bucket, &needs.inputs) => ended,
+        }
+    };
+    match all.await {
+        Ok(()) => End::Daemon,
+        Err(why) => End::Broken(why),
+    }
+}
