@@ -3,6 +3,7 @@
 
 mod control;
 mod demo;
+mod events;
 mod harness;
 mod kernel;
 mod l7;

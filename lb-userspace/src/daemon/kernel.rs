@@ -3,13 +3,13 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
-    net::{IpAddr, SocketAddr},
+    net::SocketAddr,
     sync::Arc,
 };
 
 use lb_common::{addr::to_ip, backend::flags, hash};
 
-use super::shared::InKernel;
+use super::{network, shared::InKernel};
 use crate::{
     api::types::ProgramStatus,
     health,
@@ -217,7 +217,7 @@ pub(super) fn wanted(snapshot: &Snapshot) -> Wanted {
     let mut wanted = Wanted {
         interfaces: datapath.interfaces.clone(),
         mode: datapath.mode,
-        vips: vip_addresses(snapshot),
+        vips: network::addresses(snapshot),
         ..Wanted::default()
     };
     for router in routed {
@@ -226,13 +226,6 @@ pub(super) fn wanted(snapshot: &Snapshot) -> Wanted {
         }
     }
     wanted
-}
-
-/// The addresses that the host is to have for entry points of the kernel path.
-pub(super) fn vip_addresses(snapshot: &Snapshot) -> BTreeSet<IpAddr> {
-    let routed = snapshot.routers.values().filter(|r| r.path == Path::Kernel);
-    let names = routed.flat_map(|r| &r.entry_points);
-    names.filter_map(|name| snapshot.entry_points.get(name)?.ip).collect()
 }
 
 /// The hash that names a service in the kernel.

@@ -163,7 +163,7 @@ mod tests {
         verdict_is_one: |s| {
             s.backends[0].health.state = BackendState::Down;
             s.backends[0].health.last_output = "timed out".into();
-        } => ["lb.health.changed 10.0.1.5:5432 unchecked down timed out"];
+        } => ["lb.health.changed 10.0.1.5:5432 up down timed out"];
         set_weight_is_one: |s| s.backends[0].weight_override = Some(7)
             => ["lb.weight.changed 10.0.1.5:5432 1 7 true"];
         configured_weight_is_one: |s| s.backends[0].configured_weight = 2

@@ -14,7 +14,7 @@ use tokio::sync::watch;
 use super::{Event, What};
 
 /// Events that the ring keeps unless the configuration says otherwise.
-const CAPACITY: usize = 4096;
+const CAPACITY: usize = 16_384;
 
 /// Where events go, and whence they are read.
 #[derive(Debug)]

@@ -9,7 +9,7 @@ use super::ClientTls;
 pub struct EventSettings {
     /// `node`: who this is among lb's nodes; `None` for the host's name.
     pub node: Option<String>,
-    /// `buffer`: events kept for readers that are away. Default 4,096.
+    /// `buffer`: events kept for readers that are away. Default 16,384.
     pub buffer: usize,
     /// `nats`, where events go there.
     pub nats: Option<EventStream>,

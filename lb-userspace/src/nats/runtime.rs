@@ -4,7 +4,7 @@
 use async_nats::jetstream::{
     self,
     kv::{Entry, Operation, Store, UpdateErrorKind},
-    stream::StorageType,
+    stream::{DiscardPolicy, StorageType},
 };
 use futures_util::StreamExt;
 use serde::{Deserialize, Serialize};
@@ -41,16 +41,25 @@ pub(super) async fn bucket(
     if let Ok(store) = context.get_key_value(name.as_str()).await {
         return Ok(store);
     }
-    let config = jetstream::kv::Config {
-        bucket: name.clone(),
-        description: "lb's configuration, instances and runtime changes".to_owned(),
-        history: 1,
+    // The client's own way asks for what servers before 2.11 don't tell.
+    let config = jetstream::stream::Config {
+        name: format!("KV_{name}"),
+        description: Some("lb's configuration, instances and runtime changes".to_owned()),
+        subjects: vec![format!("$KV.{name}.>")],
+        max_messages_per_subject: 1,
+        max_bytes: -1,
+        max_message_size: -1,
         storage: StorageType::File,
+        discard: DiscardPolicy::New,
+        allow_rollup: true,
+        deny_delete: true,
+        allow_direct: true,
         num_replicas: settings.replicas,
         ..Default::default()
     };
-    let made = context.create_key_value(config).await;
-    made.map_err(|e| format!("bucket {name:?}: {}", chain(&e)))
+    let told = |e: &dyn std::error::Error| format!("bucket {name:?}: {}", chain(e));
+    context.create_stream(config).await.map_err(|e| told(&e))?;
+    context.get_key_value(name.as_str()).await.map_err(|e| told(&e))
 }
 
 /// Says it of the backend of `row`.

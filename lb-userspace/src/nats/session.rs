@@ -33,7 +33,9 @@ pub(super) async fn run(settings: EventStream, node: String, needs: Needs, state
                 };
                 let ended = tokio::select! {
                     why = link.broken() => End::Broken(why),
-                    end = session(&client, &settings, &node, &needs, &mut publisher, is_well) => end,
+                    end = session(
+                        &client, &settings, &node, &needs, &mut publisher, &state, is_well,
+                    ) => end,
                 };
                 match ended {
                     End::Daemon => return,
@@ -54,26 +56,47 @@ async fn session(
     node: &str,
     needs: &Needs,
     publisher: &mut Publisher,
+    state: &State,
     is_well: impl FnOnce(),
 ) -> End {
     let context = jetstream::new(client.clone());
-    let all = async {
-        publish::ensure(&context, settings).await?;
-        if !settings.requests {
-            is_well();
-            return publisher.run(&context).await;
-        }
+    if let Err(why) = publish::ensure(&context, settings).await {
+        return End::Broken(why);
+    }
+    is_well();
+    tokio::select! {
+        ended = publisher.run(&context) => match ended {
+            Ok(()) => End::Daemon,
+            Err(why) => End::Broken(why),
+        },
+        () = answers(client, settings, node, needs, state) => End::Daemon,
+    }
+}
+
+/// Answers requests for as long as the session lasts. Events don't depend on it.
+async fn answers(
+    client: &async_nats::Client,
+    settings: &EventStream,
+    node: &str,
+    needs: &Needs,
+    state: &State,
+) {
+    let context = jetstream::new(client.clone());
+    let mut backoff = Backoff::default();
+    let once = async || {
         let bucket = runtime::bucket(&context, settings).await?;
+        state.is_well();
         let requests = Requests::new(&needs.daemon, bucket.clone());
-        is_well();
         tokio::select! {
-            ended = publisher.run(&context) => ended,
             ended = requests.run(client, node) => ended,
             ended = runtime::follow(&bucket, &needs.inputs) => ended,
         }
     };
-    match all.await {
-        Ok(()) => End::Daemon,
-        Err(why) => End::Broken(why),
+    while settings.requests {
+        if let Err(why) = once().await {
+            state.is_ill(&format!("events: NATS at {}: {why}", settings.server.shown()));
+        }
+        tokio::time::sleep(backoff.next()).await;
     }
+    std::future::pending().await
 }

@@ -313,4 +313,6 @@ pub fn check(main: &Path) -> Checked {
 }
 
 #[cfg(test)]
+mod http_tests;
+#[cfg(test)]
 mod tests;

@@ -163,6 +163,15 @@ mod tests {
     }
 
     #[test]
+    fn a_server_of_http_has_overrides_too() {
+        let drained = Override { protocol: "http".into(), ..change("10.0.0.1:1", None, true) };
+        let backend = drained.backend().unwrap();
+        assert_eq!(backend.service, Id::new(Protocol::Http, "pg", "file"));
+        let unknown = Override { protocol: "sctp".into(), ..drained };
+        assert!(unknown.backend().is_none());
+    }
+
+    #[test]
     fn reset_backend_is_forgotten() {
         let dir = tempfile::tempdir().unwrap();
         let mut file = Overrides::load(dir.path()).unwrap();

@@ -14,7 +14,7 @@ const STREAM: &str = "LB_EVENTS";
 const SUBJECTS: &str = "lb.events.>";
 const BUCKET: &str = "lb";
 const DAY: Duration = Duration::from_secs(86_400);
-const BUFFER: usize = 4096;
+const BUFFER: usize = 16_384;
 
 pub(super) fn build(
     raw: &Field<raw::Events>,

@@ -139,10 +139,15 @@ impl RouterDraft {
     fn take_tls(&mut self, options: &Field<String>, resolver: &Field<String>) {
         self.resolver = resolver.at().cloned();
         // These exist without being configured.
-        let configured = options.at().filter(|at| !at.value.starts_with("default"));
+        let configured = options.at().filter(|at| !is_default(&at.value));
         self.references
             .extend(configured.map(|at| Reference::new(Kind::TlsOptions, at, &self.config.id)));
     }
+}
+
+/// Whether TLS options are those that exist without being configured.
+pub(super) fn is_default(options: &str) -> bool {
+    options == "default" || options.starts_with("default@")
 }
 
 /// `tls` of HTTP routers.

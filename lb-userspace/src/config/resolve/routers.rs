@@ -73,7 +73,7 @@ impl<'d> Resolver<'d> {
         if self.instance.unknown || !self.instance.faulty.is_empty() {
             return;
         }
-        dynamics.extend(self.resolved.dynamic.values());
+        dynamics.extend(self.resolved.dynamic.iter().map(|(name, dynamic)| (*name, dynamic)));
         let judged =
             reconcile::judge(&dynamics, &self.instance.settings, &self.instance.entry_points);
         let mut off: BTreeSet<Id> = BTreeSet::new();

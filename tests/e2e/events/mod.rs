@@ -1,0 +1,6 @@
+//! What happens, told: server-sent events, and NATS by its real server.
+
+mod kit;
+mod requests;
+mod sse;
+mod stream;
