@@ -1,7 +1,10 @@
 //! `/metrics`: Prometheus text, made anew at each scrape from the snapshot in
 //! force and the kernel's counters (per-CPU ones summed).
 
+mod provider;
 mod proxy;
+
+use std::sync::Arc;
 
 use prometheus::{Encoder, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry, TextEncoder};
 
@@ -10,6 +13,7 @@ use crate::{
     events,
     health::{CheckResult, Counters},
     model::{Protocol, Snapshot},
+    provider::Status,
     proxy::View,
 };
 
@@ -28,6 +32,8 @@ pub struct Scrape<'a> {
     pub reloads: Reloads,
     /// Of what happened.
     pub events: events::Counts,
+    /// Of sources over a network.
+    pub providers: &'a [Arc<Status>],
     /// Seconds since the epoch of the daemon's start.
     pub started: u64,
 }
@@ -56,6 +62,7 @@ pub fn render(scrape: &Scrape<'_>) -> prometheus::Result<String> {
     kernel(&registry, scrape.counts)?;
     health(&registry, scrape)?;
     events(&registry, &scrape.events)?;
+    provider::sources(&registry, scrape.providers)?;
     let mut text = Vec::new();
     let mut families = registry.gather();
     families.extend(proxy::families(scrape.proxy));
@@ -252,6 +259,7 @@ mod tests {
             health: &health,
             reloads,
             events: events::Hub::default().counts(),
+            providers: &[],
             started: 7,
         };
         render(&scrape).unwrap()

@@ -6,6 +6,7 @@ pub(crate) mod address;
 pub(crate) mod build;
 pub(crate) mod decode;
 mod duration;
+pub(crate) mod flat;
 mod host;
 pub(crate) mod names;
 mod raw;
@@ -23,6 +24,7 @@ use std::{
     path::Path,
 };
 
+pub(crate) use duration::parse as parse_duration;
 pub use host::HostPorts;
 
 use crate::model::{Dynamic, EntryPoint, Fault, Place, Settings};

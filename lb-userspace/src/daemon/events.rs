@@ -53,7 +53,7 @@ impl Writer {
 
     /// What the proxy has found out since the last second.
     pub(super) fn tell_watched(&mut self) {
-        let new = self.watched.look(&self.proxy.view());
+        let new = self.watched.look(&self.proxy.view(), &self.sources.statuses());
         new.iter().for_each(|what| self.tell(what));
     }
 

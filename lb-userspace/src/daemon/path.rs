@@ -38,6 +38,10 @@ pub(super) struct KernelPath {
     pub(super) side: KernelSide,
     /// Backends whose next hop has been known once: from then on they are chosen.
     reached: HashSet<IpAddr>,
+    /// Whose next hops are in `reached`.
+    noted: Option<Arc<NetState>>,
+    /// The backends that the watcher looks after.
+    wanted: BTreeSet<IpAddr>,
     /// Backends whose flows have been reset, by id.
     reset: BTreeSet<u32>,
     tasks: Tasks,
@@ -77,6 +81,8 @@ impl KernelPath {
             tasks: Tasks::start(&mut side, passes),
             side,
             reached: HashSet::new(),
+            noted: None,
+            wanted: BTreeSet::new(),
             reset: BTreeSet::new(),
             faults: Vec::new(),
         }
@@ -109,14 +115,21 @@ impl KernelPath {
         snapshot: &Snapshot,
     ) -> Result<(), ApplyError> {
         let state = network.latest();
-        let resolved = state.view.next_hops.iter().filter(|(_, hop)| hop.mac.is_some());
-        self.reached.extend(resolved.map(|(ip, _)| *ip));
+        if !self.noted.as_ref().is_some_and(|noted| Arc::ptr_eq(noted, &state)) {
+            let resolved = state.view.next_hops.iter().filter(|(_, hop)| hop.mac.is_some());
+            self.reached.extend(resolved.map(|(ip, _)| *ip));
+            self.noted = Some(Arc::clone(&state));
+        }
         let usable = without_unreached(snapshot, &self.reached);
         self.faults = tokio::task::block_in_place(|| self.side.apply(&usable, &state.view))?;
         tokio::task::block_in_place(|| self.side.attach(&state.attach))?;
         let mut wanted = kernel::wanted(snapshot);
         self.side.tell(&mut wanted);
-        self.reached.retain(|ip| wanted.backends.contains(ip));
+        if self.wanted != wanted.backends {
+            self.wanted.clone_from(&wanted.backends);
+            self.reached.retain(|ip| self.wanted.contains(ip));
+            self.noted = None;
+        }
         network.want(wanted);
         self.reset_flows();
         Ok(())
@@ -168,7 +181,7 @@ impl KernelPath {
     }
 
     /// For the API.
-    pub(super) fn published(&self, snapshot: &Snapshot) -> InKernel {
+    pub(super) fn published(&mut self, snapshot: &Snapshot) -> InKernel {
         self.side.published(snapshot)
     }
 }

@@ -69,7 +69,8 @@ pub enum RunError {
 /// # Errors
 /// See [`RunError`]; what runs in the kernel goes on.
 pub fn run(options: &Options) -> Result<(), RunError> {
-    let (sources, reload) = Sources::open(&options.config).map_err(RunError::Config)?;
+    let (sources, reload) =
+        Sources::open_with(&options.config, options.paths.state()).map_err(RunError::Config)?;
     let place = Place::take(options)?;
     let log = Log::start(&settings(&reload).log);
     let runtime =

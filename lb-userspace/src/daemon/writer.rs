@@ -323,6 +323,7 @@ impl Writer {
     fn publish(&mut self, is_in_force: bool) {
         self.is_unpublished = false;
         let before = self.shared.in_force.load();
+        let in_kernel = self.kernel.as_mut().map(|kernel| kernel.published(&self.in_force));
         let kernel = self.kernel.as_ref();
         let faults = &self.faults;
         let state = self.network.as_ref().map(Network::state).unwrap_or_default();
@@ -340,26 +341,26 @@ impl Writer {
         self.shared.in_force.store(Arc::new(InForce {
             snapshot: self.in_force.clone(),
             ready: before.ready || is_in_force,
-            kernel: kernel.map(|k| k.published(&self.in_force)),
+            kernel: in_kernel,
             proxy: self.proxy.view(),
             obstacles: self.network.as_ref().map(Network::obstacles).unwrap_or_default(),
             host,
             providers: self.providers(),
+            sources: self.sources.statuses(),
             last_reload: self.last_reload.clone(),
             faults: faults.cloned().collect(),
         }));
     }
 
+    /// Of files; those over a network tell for themselves.
     fn providers(&self) -> Vec<ProviderStatus> {
-        let main = ProviderStatus {
+        let of = |path: &std::path::Path| ProviderStatus {
             name: "file".to_owned(),
-            source: self.shared.config.display().to_string(),
+            source: path.display().to_string(),
+            ..ProviderStatus::default()
         };
-        let file = self.in_force.settings.file.as_ref().map(|file| ProviderStatus {
-            name: "file".to_owned(),
-            source: file.path.display().to_string(),
-        });
-        [main].into_iter().chain(file).collect()
+        let file = self.in_force.settings.file.as_ref().map(|file| of(&file.path));
+        [of(&self.shared.config)].into_iter().chain(file).collect()
     }
 }
 

@@ -3,11 +3,29 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     net::SocketAddr,
+    sync::Arc,
     time::SystemTime,
 };
 
 use super::What;
-use crate::{api::time::rfc3339, middleware::circuit_changes, model::Id, proxy::View};
+use crate::{
+    api::time::rfc3339,
+    middleware::circuit_changes,
+    model::Id,
+    provider::{Seen, Status},
+    proxy::View,
+};
+
+const CONNECTED: &str = "connected";
+
+/// In a word.
+fn state(seen: &Seen) -> &'static str {
+    match (seen.connected_since, &seen.error) {
+        (Some(_), _) => CONNECTED,
+        (None, Some(_)) => "away",
+        (None, None) => "connecting",
+    }
+}
 
 /// As it was at the latest look.
 #[derive(Debug, Default)]
@@ -17,12 +35,14 @@ pub struct Watched {
     circuits: BTreeMap<(Id, Id, &'static str), u64>,
     certificates: BTreeMap<(Vec<String>, [u8; 32]), SystemTime>,
     problems: BTreeSet<String>,
+    providers: BTreeMap<&'static str, &'static str>,
 }
 
 impl Watched {
     /// What is new since the latest look. What comes and goes within a second is still told.
-    pub fn look(&mut self, view: &View) -> Vec<What> {
+    pub fn look(&mut self, view: &View, sources: &[Arc<Status>]) -> Vec<What> {
         let mut out = Vec::new();
+        self.providers(sources, &mut out);
         self.ejections(view, &mut out);
         self.circuits(&mut out);
         self.certificates(view, &mut out);
@@ -44,6 +64,30 @@ impl Watched {
             }
         }
         self.ejected = now;
+    }
+
+    /// Sources over a network that were found or lost.
+    fn providers(&mut self, sources: &[Arc<Status>], out: &mut Vec<What>) {
+        let mut now = BTreeMap::new();
+        for source in sources {
+            let seen = source.seen();
+            let (name, to) = (source.name(), state(&seen));
+            let from = self.providers.get(name).copied().unwrap_or_default();
+            if from != to {
+                out.push(What::ProviderChanged {
+                    provider: name.to_owned(),
+                    from: from.to_owned(),
+                    to: to.to_owned(),
+                    error: seen.error.map(|(_, error)| error).filter(|_| to != CONNECTED),
+                });
+            }
+            now.insert(name, to);
+        }
+        for (name, from) in self.providers.iter().filter(|(name, _)| !now.contains_key(*name)) {
+            let (provider, from) = ((*name).to_owned(), (*from).to_owned());
+            out.push(What::ProviderChanged { provider, from, to: String::new(), error: None });
+        }
+        self.providers = now;
     }
 
     fn circuits(&mut self, out: &mut Vec<What>) {

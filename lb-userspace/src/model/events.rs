@@ -94,6 +94,21 @@ impl fmt::Debug for Login {
     }
 }
 
+impl Login {
+    /// Tells one from another, without saying what it is.
+    pub fn digest(&self) -> u64 {
+        use std::hash::{DefaultHasher, Hash, Hasher};
+        let mut hasher = DefaultHasher::new();
+        match self {
+            Self::None => {}
+            Self::Credentials(path) | Self::Seed(path) => path.hash(&mut hasher),
+            Self::Token(token) => token.hash(&mut hasher),
+            Self::User(user, password) => (user, password).hash(&mut hasher),
+        }
+        hasher.finish()
+    }
+}
+
 impl Nats {
     /// The servers as they may be shown: without what stands in front of an `@`.
     pub fn shown(&self) -> String {

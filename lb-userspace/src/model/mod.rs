@@ -7,6 +7,7 @@ mod entry;
 mod events;
 mod fault;
 mod http;
+mod providers;
 mod service;
 mod settings;
 mod update;
@@ -22,6 +23,7 @@ pub use http::{
     PassiveCheck, Pem, RouterTls, SameSite, Scheme, ServerOptions, TlsConfig, TlsOptions,
     TlsVersion, Transport,
 };
+pub use providers::{Docker, Exposure, NatsProvider};
 pub use service::{
     Algorithm, Backend, BackendState, CheckKind, Forwarding, Health, HealthCheck, OnDown, OnEmpty,
     Resolved, Server, Service,

@@ -14,8 +14,6 @@ use crate::{
 const CONNECT: Duration = Duration::from_secs(5);
 /// How often the server is asked whether it lives; two silent ones break the connection.
 const PING: Duration = Duration::from_secs(4);
-/// Pauses between two attempts: the first, and the longest.
-const PAUSES: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(2));
 
 /// A connection until it breaks; it is closed when dropped.
 pub(crate) struct Link {
@@ -98,43 +96,9 @@ pub(crate) fn chain(error: &dyn std::error::Error) -> String {
     text
 }
 
-/// Ever longer pauses, none like the other.
-#[derive(Debug)]
-pub(crate) struct Backoff(Duration);
-
-impl Default for Backoff {
-    fn default() -> Self {
-        Self(PAUSES.0)
-    }
-}
-
-impl Backoff {
-    /// The next pause.
-    pub(crate) fn next(&mut self) -> Duration {
-        let pause = self.0;
-        self.0 = (pause * 2).min(PAUSES.1);
-        pause.mul_f64(0.5 + fastrand::f64() / 2.0)
-    }
-
-    /// It went well: the next pause is short again.
-    pub(crate) fn reset(&mut self) {
-        self.0 = PAUSES.0;
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn pauses_grow_and_stay_within_bounds() {
-        let mut backoff = Backoff::default();
-        let pauses: Vec<Duration> = (0..12).map(|_| backoff.next()).collect();
-        assert!(pauses[0] <= PAUSES.0 && pauses.iter().all(|pause| *pause <= PAUSES.1));
-        assert!(pauses[11] >= PAUSES.1 / 2);
-        backoff.reset();
-        assert!(backoff.next() <= PAUSES.0);
-    }
 
     #[test]
     fn server_that_is_not_there_is_said_without_secrets() {

@@ -5,6 +5,7 @@
 //! when the connection breaks and is begun anew, all of it, over the next one: so that what was
 //! missed meanwhile is caught up on in one way alone. Nothing here is waited for by the writer.
 
+pub(crate) mod bucket;
 pub(crate) mod key;
 pub(crate) mod link;
 mod publish;

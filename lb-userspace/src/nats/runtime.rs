@@ -1,11 +1,7 @@
 //! Drains and weights that hold on all nodes: keys `runtime/backends/PROTO/SERVICE/ADDRESS` of a
 //! bucket that they share.
 
-use async_nats::jetstream::{
-    self,
-    kv::{Entry, Operation, Store, UpdateErrorKind},
-    stream::{DiscardPolicy, StorageType},
-};
+use async_nats::jetstream::kv::{Entry, Operation, Store, UpdateErrorKind};
 use futures_util::StreamExt;
 use serde::{Deserialize, Serialize};
 use tokio::sync::mpsc;
@@ -16,7 +12,7 @@ use super::{
 };
 use crate::{
     api::types::{BackendChange, BackendRow},
-    model::{BackendId, EventStream, Id, Protocol},
+    model::{BackendId, Id, Protocol},
     reconcile,
 };
 
@@ -30,36 +26,6 @@ const ATTEMPTS: usize = 8;
 struct Said {
     drain: bool,
     weight: Option<u16>,
-}
-
-/// The bucket, made where there is none.
-pub(super) async fn bucket(
-    context: &jetstream::Context,
-    settings: &EventStream,
-) -> Result<Store, String> {
-    let name = &settings.bucket;
-    if let Ok(store) = context.get_key_value(name.as_str()).await {
-        return Ok(store);
-    }
-    // The client's own way asks for what servers before 2.11 don't tell.
-    let config = jetstream::stream::Config {
-        name: format!("KV_{name}"),
-        description: Some("lb's configuration, instances and runtime changes".to_owned()),
-        subjects: vec![format!("$KV.{name}.>")],
-        max_messages_per_subject: 1,
-        max_bytes: -1,
-        max_message_size: -1,
-        storage: StorageType::File,
-        discard: DiscardPolicy::New,
-        allow_rollup: true,
-        deny_delete: true,
-        allow_direct: true,
-        num_replicas: settings.replicas,
-        ..Default::default()
-    };
-    let told = |e: &dyn std::error::Error| format!("bucket {name:?}: {}", chain(e));
-    context.create_stream(config).await.map_err(|e| told(&e))?;
-    context.get_key_value(name.as_str()).await.map_err(|e| told(&e))
 }
 
 /// Says it of the backend of `row`.

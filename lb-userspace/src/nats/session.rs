@@ -3,13 +3,14 @@
 use async_nats::jetstream;
 
 use super::{
-    link::{Backoff, Link},
+    bucket::bucket,
+    link::Link,
     publish::{self, Publisher},
     requests::Requests,
     runtime,
     side::{Needs, State},
 };
-use crate::model::EventStream;
+use crate::{model::EventStream, provider::backoff::Backoff};
 
 /// How a session ended.
 enum End {
@@ -22,7 +23,7 @@ enum End {
 /// Runs until the daemon ends.
 pub(super) async fn run(settings: EventStream, node: String, needs: Needs, state: State) {
     let mut publisher = Publisher::new(&needs.events, &settings.prefix);
-    let mut backoff = Backoff::default();
+    let mut backoff = Backoff::new();
     loop {
         let why = match Link::open(&settings.server, &format!("lb {node}")).await {
             Ok(mut link) => {
@@ -82,9 +83,9 @@ async fn answers(
     state: &State,
 ) {
     let context = jetstream::new(client.clone());
-    let mut backoff = Backoff::default();
+    let mut backoff = Backoff::new();
     let once = async || {
-        let bucket = runtime::bucket(&context, settings).await?;
+        let bucket = bucket(&context, &settings.bucket, settings.replicas).await?;
         state.is_well();
         let requests = Requests::new(&needs.daemon, bucket.clone());
         tokio::select! {

@@ -53,7 +53,7 @@ impl Overrides {
     /// When it can't be read or isn't what lb wrote.
     pub fn load(dir: &Path) -> io::Result<Self> {
         let path = dir.join("overrides.json");
-        Ok(Self { saved: super::read(&path)?, path, parts: Parts::load(dir)? })
+        Ok(Self { saved: super::load(&path)?, path, parts: Parts::load(dir)? })
     }
 
     /// What was read or written last.
@@ -70,7 +70,7 @@ impl Overrides {
     pub fn save(&mut self, snapshot: &Snapshot) -> io::Result<()> {
         let now = merged(&self.saved, snapshot);
         if now != self.saved {
-            super::write(&self.path, &now)?;
+            super::store(&self.path, &now)?;
             self.saved = now;
         }
         self.parts.save(snapshot)

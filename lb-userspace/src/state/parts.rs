@@ -39,7 +39,7 @@ impl Parts {
     /// Reads `parts.json` of the state folder; a missing file is an empty one.
     pub(super) fn load(dir: &Path) -> io::Result<Self> {
         let path = dir.join("parts.json");
-        Ok(Self { saved: super::read(&path)?, path })
+        Ok(Self { saved: super::load(&path)?, path })
     }
 
     pub(super) fn saved(&self) -> &[PartWeight] {
@@ -64,7 +64,7 @@ impl Parts {
         }
         now.sort();
         if now != self.saved {
-            super::write(&self.path, &now)?;
+            super::store(&self.path, &now)?;
             self.saved = now;
         }
         Ok(())

@@ -2,17 +2,18 @@
 
 use std::{path::Path, sync::Arc, time::Duration};
 
+use super::providers::tls;
 use crate::{
     config::{
         decode::{At, Field, Spot},
         raw,
     },
-    model::{ClientTls, EventSettings, EventStream, Fault, Login, Nats},
+    model::{EventSettings, EventStream, Fault, Login, Nats},
 };
 
 const STREAM: &str = "LB_EVENTS";
 const SUBJECTS: &str = "lb.events.>";
-const BUCKET: &str = "lb";
+pub(super) const BUCKET: &str = "lb";
 const DAY: Duration = Duration::from_secs(86_400);
 const BUFFER: usize = 16_384;
 
@@ -72,14 +73,6 @@ fn stream(
         None => vec![SUBJECTS.to_owned()],
     };
     let prefix = prefix(&subjects, raw.subjects.at().map(|at| &at.spot), faults);
-    let named = |field: &Field<String>, default: &str, faults: &mut Vec<Fault>| {
-        if let Some(at) = field.at().filter(|at| !is_name(&at.value)) {
-            faults.push(at.spot.fault(
-                "expected letters, digits, \"-\" and \"_\": NATS takes no others in such a name",
-            ));
-        }
-        field.get().cloned().unwrap_or_else(|| default.to_owned())
-    };
     Some(EventStream {
         stream: named(&raw.stream, STREAM, faults),
         bucket: named(&raw.bucket, BUCKET, faults),
@@ -111,6 +104,16 @@ fn prefix(subjects: &[String], spot: Option<&Spot>, faults: &mut Vec<Fault>) -> 
     prefix.map(str::to_owned)
 }
 
+/// The name of a stream or a bucket.
+pub(super) fn named(field: &Field<String>, default: &str, faults: &mut Vec<Fault>) -> String {
+    if let Some(at) = field.at().filter(|at| !is_name(&at.value)) {
+        faults.push(at.spot.fault(
+            "expected letters, digits, \"-\" and \"_\": NATS takes no others in such a name",
+        ));
+    }
+    field.get().cloned().unwrap_or_else(|| default.to_owned())
+}
+
 /// What streams and buckets may be called.
 fn is_name(name: &str) -> bool {
     let fits = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
@@ -136,7 +139,7 @@ pub(super) fn nats(at: &At<raw::Nats>, folder: &Path, faults: &mut Vec<Fault>) -
     Some(Nats {
         servers: servers.value.0.iter().map(|server| server.value.clone()).collect(),
         login: login(raw, folder, faults),
-        tls: raw.tls.at().map(|at| tls(at, folder, faults)),
+        tls: raw.tls.at().and_then(|at| tls(at, folder, faults)),
     })
 }
 
@@ -164,23 +167,5 @@ fn login(raw: &raw::Nats, folder: &Path, faults: &mut Vec<Fault>) -> Login {
     match (raw.user.get(), raw.password.get()) {
         (Some(user), Some(password)) => Login::User(user.clone(), password.clone()),
         _ => Login::None,
-    }
-}
-
-fn tls(at: &At<raw::NatsTls>, folder: &Path, faults: &mut Vec<Fault>) -> ClientTls {
-    let raw = &at.value;
-    let own = match (raw.cert.get(), raw.key.get()) {
-        (Some(cert), Some(key)) => vec![(cert.pem(folder), key.pem(folder))],
-        (None, None) => Vec::new(),
-        _ => {
-            faults.push(at.spot.fault("give `cert` and `key`, or neither"));
-            Vec::new()
-        }
-    };
-    ClientTls {
-        root_cas: raw.ca.get().map(|ca| ca.pem(folder)).into_iter().collect(),
-        certificates: own,
-        skip_verify: raw.skip_verify.or(false),
-        ..ClientTls::default()
     }
 }

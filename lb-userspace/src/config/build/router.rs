@@ -44,6 +44,12 @@ impl RouterDraft {
         Some(again)
     }
 
+    /// Whether rules are the same as texts, where they don't build too.
+    pub(crate) fn is_written_as(&self, other: &Self) -> bool {
+        let text = |draft: &Self| draft.rule.as_ref().map(|at| at.value.clone());
+        text(self) == text(other) && self.syntax == other.syntax
+    }
+
     fn read_rule(&mut self, syntax: Syntax) {
         let Some(at) = &self.rule else { return };
         match Rule::parse(&at.value, self.config.id.protocol, syntax) {

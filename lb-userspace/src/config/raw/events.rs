@@ -6,7 +6,7 @@ use crate::{
     config::{
         decode::{At, Cx, Decode, object},
         tree::{Node, Value},
-        values::{PemText, Whole, choice},
+        values::{Whole, choice},
     },
     model::Retention,
 };
@@ -38,17 +38,7 @@ object! {
         token: String = "token",
         user: String = "user" | "username",
         password: String = "password",
-        tls: NatsTls = "tls",
-    }
-}
-
-object! {
-    /// `nats.tls`.
-    pub(crate) struct NatsTls {
-        ca: PemText = "ca",
-        cert: PemText = "cert",
-        key: PemText = "key",
-        skip_verify: bool = "insecureSkipVerify",
+        tls: super::ProviderTls = "tls",
     }
 }
 

@@ -9,6 +9,8 @@ mod health;
 mod http;
 mod instance;
 mod l4;
+mod labels;
+mod providers;
 mod router;
 mod tls;
 mod transport;
@@ -19,11 +21,15 @@ pub(crate) use composed::{
 };
 pub(crate) use datapath::{Datapath, Interfaces, Nat, Timeouts};
 pub(crate) use entry::{EntryPoint, Http as EntryHttp, Transport as EntryTransport, Trusted};
-pub(crate) use events::{Events, Nats, NatsTls, Storage};
+pub(crate) use events::{Events, Nats, Storage};
 pub(crate) use health::{HealthCheck, Mode, Scheme};
 pub(crate) use http::{Http, HttpLoadBalancer, HttpRouter, HttpService, PassiveCheck};
-pub(crate) use instance::{Api, File, Log, LogFormat, Metrics, Ping, Prometheus, Providers};
+pub(crate) use instance::{Api, Log, LogFormat, Metrics, Ping, Prometheus};
 pub(crate) use l4::{LoadBalancer, Service, Tcp, TcpRouter, Udp, UdpRouter};
+pub(crate) use labels::Labels;
+pub(crate) use providers::{
+    Constraints, DefaultRule, Docker, File, NatsProvider, Providers, Tls as ProviderTls,
+};
 pub(crate) use router::{Domain, Observability, RouterTls};
 pub(crate) use tls::{Certificate, KeyPair, Tls, TlsOptions};
 pub(crate) use transport::{

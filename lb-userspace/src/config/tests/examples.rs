@@ -47,6 +47,7 @@ examples! {
     tls: "tls.yaml", 3 routers, 1 services;
     tcp_sni: "tcp-sni.yaml", 3 routers, 3 services;
     nats: "nats.yaml", 1 routers, 1 services;
+    docker: "docker.yaml", 0 routers, 0 services;
     canary: "canary.yaml", 3 routers, 5 services;
 }
 

@@ -24,6 +24,7 @@ fn scrape(running: &Running) -> String {
         health: &Counters::default(),
         reloads: Reloads::default(),
         events: crate::events::Hub::default().counts(),
+        providers: &[],
         started: 0,
     };
     metrics::render(&scrape).unwrap()
