@@ -18,4 +18,5 @@ pub mod provider;
 pub mod proxy;
 pub mod reconcile;
 pub mod rule;
+pub mod shift;
 pub mod state;

@@ -15,7 +15,7 @@ use super::{
     counts::Counts,
     types::{
         BackendChange, BackendRow, ExplainHttpQuery, ExplainQuery, Explained, ExplainedHttp,
-        FlowRow, Reloaded, Status,
+        FlowRow, Reloaded, ShiftOrder, ShiftRow, Status,
     },
 };
 use crate::{
@@ -73,6 +73,24 @@ pub enum Command {
     Reload {
         /// To here.
         reply: Reply<Reloaded>,
+    },
+    /// Begins to move traffic.
+    Shift {
+        /// The service in the operator's words.
+        service: String,
+        /// Whence, whither and how.
+        order: ShiftOrder,
+        /// To here.
+        reply: Reply<ShiftRow>,
+    },
+    /// Ends that: takes it back.
+    EndShift {
+        /// The service in the operator's words.
+        service: String,
+        /// Whether weights become the configured ones.
+        reset: bool,
+        /// To here, with all that there are.
+        reply: Reply<Vec<ShiftRow>>,
     },
     /// Runs a packet through the dry-run programs.
     Explain {

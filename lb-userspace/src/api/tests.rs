@@ -80,6 +80,12 @@ async fn answer(mut commands: mpsc::Receiver<Command>) {
             Command::Explain { query, reply } => {
                 let _ = reply.send(Err(ApiError::Refused(format!("{query:?}"))));
             }
+            Command::Shift { service, order, reply } => {
+                let _ = reply.send(Err(ApiError::Refused(format!("{service} {order:?}"))));
+            }
+            Command::EndShift { service, reset, reply } => {
+                let _ = reply.send(Err(ApiError::Refused(format!("{service} {reset}"))));
+            }
             Command::Detach { reply } => drop(reply),
         }
     }

@@ -74,6 +74,11 @@ impl Client {
         })
     }
 
+    /// `DELETE path`.
+    pub(super) fn delete<T: DeserializeOwned>(&self, path: &str) -> Result<T, Failure> {
+        self.ask(Method::DELETE, path, Bytes::new())
+    }
+
     fn runtime(&self) -> Result<tokio::runtime::Runtime, Failure> {
         tokio::runtime::Builder::new_current_thread()
             .enable_all()

@@ -16,6 +16,7 @@ mod notify;
 mod path;
 mod proxy;
 mod shared;
+mod shift;
 mod start;
 mod status;
 mod succession;

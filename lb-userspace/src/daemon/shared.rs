@@ -18,7 +18,10 @@ use super::status;
 use crate::{
     api::{
         ApiError, BackendCount, Command, Counts, Daemon, FlowQuery,
-        types::{ExplainHttpQuery, ExplainedHttp, FlowRow, ProviderStatus, ReloadStatus, Status},
+        types::{
+            ExplainHttpQuery, ExplainedHttp, FlowRow, ProviderStatus, ReloadStatus, ShiftRow,
+            Status,
+        },
     },
     events::Hub,
     health,
@@ -42,6 +45,7 @@ pub(crate) struct InForce {
     /// Interfaces, addresses: what `lb status` shows of the host.
     pub(crate) host: status::Host,
     pub(crate) providers: Vec<ProviderStatus>,
+    pub(crate) shifts: Vec<ShiftRow>,
     /// Of providers over a network.
     pub(crate) sources: Vec<Arc<provider::Status>>,
     pub(crate) last_reload: Option<ReloadStatus>,

@@ -22,6 +22,7 @@ use super::{
     notify,
     proxy::ProxySide,
     shared::Shared,
+    shift::ShiftSide,
     takeover::{self, Inherited},
     writer::{Ending, Faults, Writer},
 };
@@ -34,7 +35,7 @@ use crate::{
     nats,
     provider::{Reload, Sources},
     reconcile::{Event, Reconciler},
-    state::{Memory, Overrides},
+    state::{Memory, Overrides, Shifts},
 };
 
 /// Worker threads: the daemon does little, the kernel forwards.
@@ -155,6 +156,7 @@ async fn serve(
         leaving: BTreeSet::new(),
         last_reload: None,
         watched: Watched::default(),
+        shifts: ShiftSide::new(Shifts::load(&options.paths.state())?),
         nats,
         inputs: events_in,
         faults: Faults::default(),
@@ -178,6 +180,7 @@ async fn serve(
             }
         }
     }
+    writer.resume_shifts().await;
     inputs.takeovers = Some(takeover::listen(&options.paths.takeover())?);
     notify::ready(&writer.in_force, !writer.faults.files.is_empty());
     let (writer, ending) = writer.run(inputs).await;

@@ -18,6 +18,7 @@ use super::{
     path::KernelPath,
     proxy::ProxySide,
     shared::{InForce, Shared},
+    shift::ShiftSide,
     status,
 };
 use crate::{
@@ -73,6 +74,7 @@ pub(super) struct Writer {
     pub(super) last_reload: Option<ReloadStatus>,
     /// What the proxy finds out by itself.
     pub(super) watched: Watched,
+    pub(super) shifts: ShiftSide,
     pub(super) nats: nats::Side,
     /// Where others than the writer say what is to be changed.
     pub(super) inputs: mpsc::Sender<Event>,
@@ -137,6 +139,7 @@ impl Writer {
             Input::Tick => {
                 self.proxy.view().tick();
                 self.tell_watched();
+                self.watch_shifts().await;
                 self.is_stale |= self.faults.apply.is_some();
                 self.listen_again().await;
                 self.forget_unloaded();
@@ -346,6 +349,7 @@ impl Writer {
             obstacles: self.network.as_ref().map(Network::obstacles).unwrap_or_default(),
             host,
             providers: self.providers(),
+            shifts: self.shifts.rows(self.clock.elapsed()),
             sources: self.sources.statuses(),
             last_reload: self.last_reload.clone(),
             faults: faults.cloned().collect(),

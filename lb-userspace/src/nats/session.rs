@@ -93,11 +93,13 @@ async fn answers(
             ended = runtime::follow(&bucket, &needs.inputs) => ended,
         }
     };
-    while settings.requests {
+    if !settings.requests {
+        return std::future::pending().await;
+    }
+    loop {
         if let Err(why) = once().await {
             state.is_ill(&format!("events: NATS at {}: {why}", settings.server.shown()));
         }
         tokio::time::sleep(backoff.next()).await;
     }
-    std::future::pending().await
 }

@@ -3,6 +3,7 @@
 mod memory;
 mod overrides;
 mod parts;
+mod shifts;
 
 use std::{fs, io, io::Write, os::unix::fs::OpenOptionsExt, path::Path};
 
@@ -11,6 +12,7 @@ use serde::{Serialize, de::DeserializeOwned};
 pub use memory::Memory;
 pub use overrides::{Override, Overrides};
 pub use parts::PartWeight;
+pub use shifts::Shifts;
 
 /// Reads a file that lb wrote; the default where there is none.
 pub(crate) fn load<T: DeserializeOwned + Default>(path: &Path) -> io::Result<T> {

@@ -1,5 +1,6 @@
 //! What happens, told: server-sent events, and NATS by its real server.
 
+mod bucket;
 mod kit;
 mod requests;
 mod sse;

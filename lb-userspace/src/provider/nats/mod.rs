@@ -123,14 +123,14 @@ mod tests {
     #[test]
     fn keys_make_routers_and_services() {
         let outcome = outcome(&[
-            ("http/routers/my=20app/rule", "Host(`a.example`)"),
-            ("http/routers/my=20app/service", "v1.2"),
+            ("http/routers/my=2Eapp/rule", "Host(`a.example`)"),
+            ("http/routers/my=2Eapp/service", "v1.2"),
             ("http/services/v1.2/loadBalancer/servers/0/url", "http://10.0.0.1:80"),
             ("http/services/v1.2/loadBalancer/servers/1/url", "http://10.0.0.2:80"),
         ]);
         assert_eq!(outcome.parsed.faults, []);
         assert_eq!(services(&outcome), ["http/v1.2@nats 10.0.0.1:80*1 10.0.0.2:80*1"]);
-        assert_eq!(outcome.parsed.document.routers[0].config.id.name, "my app");
+        assert_eq!(outcome.parsed.document.routers[0].config.id.name, "my.app");
     }
 
     #[test]

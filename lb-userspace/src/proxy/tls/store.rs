@@ -46,6 +46,9 @@ struct State {
     faults: Vec<String>,
 }
 
+/// Whom a certificate is for, and the digest that tells it from others.
+pub(crate) type Known = (Vec<String>, [u8; 32]);
+
 /// What was read last, and what is wrong with what is there now.
 #[derive(Debug)]
 struct Kept<S, T> {
@@ -199,7 +202,7 @@ impl Store {
 
     /// The certificates in use: whom each is for, what tells it from others, and until when it is
     /// valid.
-    pub(crate) fn inventory(&self) -> Vec<((Vec<String>, [u8; 32]), SystemTime)> {
+    pub(crate) fn inventory(&self) -> Vec<(Known, SystemTime)> {
         let state = self.lock();
         let good = state.certificates.values().filter_map(|kept| kept.good.as_ref());
         let digest = |loaded: &Loaded| {
