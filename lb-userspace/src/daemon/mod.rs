@@ -4,6 +4,7 @@
 
 mod command;
 mod detach;
+mod events;
 mod explain;
 mod flows;
 mod input;
@@ -15,6 +16,7 @@ mod notify;
 mod path;
 mod proxy;
 mod shared;
+mod shift;
 mod start;
 mod status;
 mod succession;

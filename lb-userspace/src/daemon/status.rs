@@ -44,8 +44,12 @@ pub(super) fn of(
         counts: counts(in_force),
         drops: drops(stats),
         last_reload: in_force.last_reload.clone(),
+        shifts: in_force.shifts.clone(),
         providers: providers(in_force),
-        faults: faults.chain(in_force.faults.iter().cloned()).collect(),
+        faults: faults
+            .chain(in_force.faults.iter().cloned())
+            .chain(shared.nats.trouble())
+            .collect(),
     })
 }
 

@@ -18,6 +18,7 @@ use super::{
     path::KernelPath,
     proxy::ProxySide,
     shared::{InForce, Shared},
+    shift::ShiftSide,
     status,
 };
 use crate::{
@@ -26,9 +27,11 @@ use crate::{
         time::now,
         types::{ProviderStatus, ReloadStatus},
     },
+    events::Watched,
     health::{Monitor, Names},
     kernel::{InstanceLock, Pass},
     model::{BackendId, Snapshot},
+    nats,
     provider::{Reload, Scope, Sources},
     reconcile::{Event, Reconciler},
     state::{Memory, Overrides},
@@ -69,6 +72,12 @@ pub(super) struct Writer {
     /// Backends that were leaving when the sweeper's pass began.
     pub(super) leaving: BTreeSet<BackendId>,
     pub(super) last_reload: Option<ReloadStatus>,
+    /// What the proxy finds out by itself.
+    pub(super) watched: Watched,
+    pub(super) shifts: ShiftSide,
+    pub(super) nats: nats::Side,
+    /// Where others than the writer say what is to be changed.
+    pub(super) inputs: mpsc::Sender<Event>,
     pub(super) faults: Faults,
     /// The latest snapshot in force.
     pub(super) in_force: Arc<Snapshot>,
@@ -129,6 +138,8 @@ impl Writer {
             Input::Reopen => self.proxy.reopen_log(),
             Input::Tick => {
                 self.proxy.view().tick();
+                self.tell_watched();
+                self.watch_shifts().await;
                 self.is_stale |= self.faults.apply.is_some();
                 self.listen_again().await;
                 self.forget_unloaded();
@@ -165,6 +176,7 @@ impl Writer {
         faults.for_each(|fault| tracing::error!("{fault}"));
         reload.warnings.iter().for_each(|warning| tracing::warn!("{warning}"));
         reload.changes.iter().for_each(|change| tracing::info!("{change}"));
+        self.tell_reload(reload);
         let success = reload.faults.is_empty();
         let status = ReloadStatus { time: now(), success, faults: self.faults.files.clone() };
         let mut reloads = self.shared.reloads.lock().unwrap_or_else(PoisonError::into_inner);
@@ -299,10 +311,12 @@ impl Writer {
 
     /// What follows a new snapshot outside the kernel.
     async fn spread(&mut self, snapshot: &Arc<Snapshot>) {
+        self.tell_changes(snapshot);
         self.in_force = snapshot.clone();
         self.monitor.update(snapshot);
         self.names.update(snapshot);
         self.log.follow(&snapshot.settings.log);
+        self.follow_nats(snapshot);
         self.listen().await;
         let daemon: Arc<dyn Daemon> = self.shared.clone();
         tokio::task::block_in_place(|| self.proxy.follow(snapshot, &daemon));
@@ -338,6 +352,7 @@ impl Writer {
             obstacles: self.network.as_ref().map(Network::obstacles).unwrap_or_default(),
             host,
             providers: self.providers(),
+            shifts: self.shifts.rows(self.clock.elapsed()),
             sources: self.sources.statuses(),
             last_reload: self.last_reload.clone(),
             faults: faults.cloned().collect(),

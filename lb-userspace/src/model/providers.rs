@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::ClientTls;
+use super::{ClientTls, Nats};
 
 /// Which instances count and what they serve where labels don't say: of every provider that finds
 /// instances.
@@ -50,6 +50,19 @@ pub struct HttpProvider {
     pub headers: Vec<(String, String)>,
     /// Towards an https endpoint.
     pub tls: Option<ClientTls>,
+}
+
+/// `providers.nats`: a key-value bucket.
+#[derive(Clone, Debug, PartialEq)]
+pub struct NatsProvider {
+    /// Which instances count.
+    pub exposure: Exposure,
+    /// How NATS is reached.
+    pub server: Nats,
+    /// `bucket`. Default `lb`.
+    pub bucket: String,
+    /// `rootKey`: what keys begin with; nothing by default.
+    pub root: String,
 }
 
 /// `providers.docker`.

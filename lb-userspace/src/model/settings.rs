@@ -2,7 +2,7 @@
 
 use std::{net::IpAddr, net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 
-use super::{AccessLog, Docker, HttpProvider, Transport};
+use super::{AccessLog, Docker, EventSettings, HttpProvider, NatsProvider, Transport};
 
 /// Settings of the instance.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -11,6 +11,8 @@ pub struct Settings {
     pub datapath: Datapath,
     /// `providers.file`, if any.
     pub file: Option<FileProvider>,
+    /// `providers.nats`, if any.
+    pub nats: Option<NatsProvider>,
     /// `providers.docker`, if any.
     pub docker: Option<Docker>,
     /// `providers.http`, if any.
@@ -25,6 +27,8 @@ pub struct Settings {
     pub log: LogSettings,
     /// `accessLog`, where requests are logged.
     pub access_log: Option<Arc<AccessLog>>,
+    /// `events`, where it says something.
+    pub events: Option<Arc<EventSettings>>,
     /// `ping`, where it is answered at an entry point too.
     pub ping: Option<PingSettings>,
     /// Names of `certificatesResolvers`.

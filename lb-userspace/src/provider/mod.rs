@@ -2,7 +2,7 @@
 //! [`registered`]. Those over a network are a [`link::Source`]; those that find instances with labels
 //! make their documents by [`discovery`].
 
-mod backoff;
+pub(crate) mod backoff;
 mod changes;
 pub(crate) mod discovery;
 mod docker;
@@ -10,6 +10,7 @@ mod file;
 mod fingerprint;
 mod http;
 mod link;
+mod nats;
 mod settle;
 mod sources;
 mod status;
@@ -18,13 +19,19 @@ mod watch;
 use std::{future::Future, path::PathBuf, pin::Pin, sync::Arc, time::Duration};
 
 pub use sources::{Checked, Reload, Scope, Sources, check};
+pub(crate) use status::Seen;
 pub use status::Status;
 
 use crate::model::{Fault, Settings};
 
 /// The providers that `settings` asks for.
 fn registered(settings: &Settings) -> Vec<Asked> {
-    let asked = [file::asked_for(settings), docker::asked_for(settings), http::asked_for(settings)];
+    let asked = [
+        file::asked_for(settings),
+        docker::asked_for(settings),
+        http::asked_for(settings),
+        nats::asked_for(settings),
+    ];
     asked.into_iter().flatten().collect()
 }
 

@@ -16,6 +16,7 @@ mod messages;
 mod reload;
 mod routing;
 mod shared;
+mod shift;
 mod takeover;
 mod tls;
 mod upgrade;

@@ -4,6 +4,7 @@ mod access_log;
 mod composed;
 mod datapath;
 mod entry;
+mod events;
 mod health;
 mod http;
 mod instance;
@@ -20,13 +21,14 @@ pub(crate) use composed::{
 };
 pub(crate) use datapath::{Datapath, Interfaces, Nat, Timeouts};
 pub(crate) use entry::{EntryPoint, Http as EntryHttp, Transport as EntryTransport, Trusted};
+pub(crate) use events::{Events, Nats, Storage};
 pub(crate) use health::{HealthCheck, Mode, Scheme};
 pub(crate) use http::{Http, HttpLoadBalancer, HttpRouter, HttpService, PassiveCheck};
 pub(crate) use instance::{Api, Log, LogFormat, Metrics, Ping, Prometheus};
 pub(crate) use l4::{LoadBalancer, Service, Tcp, TcpRouter, Udp, UdpRouter};
 pub(crate) use labels::Labels;
 pub(crate) use providers::{
-    Constraints, DefaultRule, Docker, File, HttpSource, Providers, Tls as ProviderTls,
+    Constraints, DefaultRule, Docker, File, HttpSource, NatsProvider, Providers, Tls as ProviderTls,
 };
 pub(crate) use router::{Domain, Observability, RouterTls};
 pub(crate) use tls::{Certificate, KeyPair, Tls, TlsOptions};
@@ -47,6 +49,7 @@ object! {
         metrics: Metrics = "metrics",
         log: Log = "log",
         access_log: AccessLog = "accessLog",
+        events: Events = "events",
         ping: Ping = "ping",
         core: instance::Core = "core",
         resolvers: ByName<tls::Resolver> = "certificatesResolvers",
@@ -62,7 +65,6 @@ object! {
         "acme" => "v1's `acme` stands under certificatesResolvers.NAME",
         "tracing" => "sending spans isn't done yet; trace context (W3C) is passed on without it",
         "registry" => "lb's own registry doesn't exist yet; list the servers here or under providers.file",
-        "events" => "publishing events isn't done yet; `lb status` and /metrics tell what happens",
         "experimental" => "lb has no plugins: remove this",
         "hostResolver" => "lb flattens no CNAMEs: remove this",
         "spiffe" => "SPIFFE isn't done yet",
