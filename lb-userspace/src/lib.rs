@@ -17,6 +17,7 @@ pub mod plan;
 pub mod provider;
 pub mod proxy;
 pub mod reconcile;
+pub mod registry;
 pub mod rule;
 pub mod shift;
 pub mod state;

@@ -21,6 +21,7 @@ use super::{
 use crate::{
     events::Hub,
     model::{Id, Protocol, Snapshot},
+    registry::View,
 };
 
 /// Reads of what is in force; none of them waits for the writer. Those that
@@ -46,6 +47,8 @@ pub trait Daemon: Send + Sync + 'static {
     fn metrics(&self) -> Result<String, ApiError>;
     /// What happens.
     fn events(&self) -> &Arc<Hub>;
+    /// lb's own registry, where there is one.
+    fn registry(&self) -> Option<View>;
     /// Whether the daemon is on its way out.
     fn is_stopping(&self) -> bool;
     /// Where changes go.

@@ -21,10 +21,14 @@ use super::{
     find, rows, traefik,
     types::{
         BackendChange, BackendRow, ExplainHttpQuery, ExplainQuery, Explained, ExplainedHttp,
-        FlowRow, HealthRow, Reloaded, RouterRow, ServiceRow, ShiftOrder, ShiftRow, Status, VipRow,
+        FlowRow, HealthRow, RegistryInstance, Reloaded, RouterRow, ServiceRow, ShiftOrder,
+        ShiftRow, Status, VipRow,
     },
 };
-use crate::model::{Backend, Protocol, Service};
+use crate::{
+    model::{Backend, Protocol, Service},
+    registry::View,
+};
 
 type App = State<Arc<dyn Daemon>>;
 type Answer<T> = Result<Json<T>, ApiError>;
@@ -71,6 +75,8 @@ fn everybodys() -> Router<Arc<dyn Daemon>> {
         .route("/api/backends/{service}/{backend}", put(change))
         .route("/api/shifts", get(shifts))
         .route("/api/shifts/{service}", post(shift).delete(end_shift))
+        .route("/api/registry/services", get(registry_services))
+        .route("/api/registry/export", get(registry_export))
         .route("/api/reload", post(reload))
         .route("/api/explain", post(explain))
         .route("/api/explain/http", post(explain_http));
@@ -78,6 +84,19 @@ fn everybodys() -> Router<Arc<dyn Daemon>> {
         router = router.nest(&format!("/api/{protocol}"), of_protocol(protocol));
     }
     router
+}
+
+async fn registry_services(State(daemon): App) -> Answer<Vec<RegistryInstance>> {
+    Ok(Json(registry(&daemon)?.instances()))
+}
+
+async fn registry_export(State(daemon): App) -> Answer<Value> {
+    Ok(Json(registry(&daemon)?.export()))
+}
+
+fn registry(daemon: &Arc<dyn Daemon>) -> Result<View, ApiError> {
+    let none = || ApiError::NotFound("no registry runs: `registry` asks for one".to_owned());
+    daemon.registry().ok_or_else(none)
 }
 
 /// `/api/http/…`, `/api/tcp/…` or `/api/udp/…`.

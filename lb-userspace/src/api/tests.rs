@@ -58,6 +58,9 @@ impl Daemon for Fake {
     fn events(&self) -> &Arc<crate::events::Hub> {
         &self.events
     }
+    fn registry(&self) -> Option<crate::registry::View> {
+        None
+    }
     fn is_stopping(&self) -> bool {
         false
     }

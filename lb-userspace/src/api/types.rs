@@ -2,7 +2,9 @@
 //! prints with `-o json`. Fields are only ever added.
 
 mod explain;
+mod registry;
 
+pub use registry::{RegistryInstance, RegistryStatus};
 use serde::{Deserialize, Serialize};
 
 pub use explain::{
@@ -35,6 +37,9 @@ pub struct Status {
     pub drops: Vec<DropCount>,
     /// The latest reading of the files.
     pub last_reload: Option<ReloadStatus>,
+    /// lb's own registry, where there is one.
+    #[serde(default)]
+    pub registry: Option<RegistryStatus>,
     /// Where configuration comes from.
     pub providers: Vec<ProviderStatus>,
     /// Traffic that is being moved, or was last.

@@ -64,6 +64,8 @@ commands! {
     events => Events,
     /// Say what would become of a flow or a request, and why
     explain => Explain,
+    /// Show or export what lb's own registry holds
+    registry => Registry,
     /// Show the kernel's connection table
     flows => Flows,
     /// Take lb's programs, pins and addresses off the host

@@ -44,6 +44,14 @@ fn text(s: &Status) -> String {
     if let Some(reload) = &s.last_reload {
         line(&mut out, "last reload", reloaded(reload));
     }
+    if let Some(r) = &s.registry {
+        let dns = r.dns.as_ref().map(|dns| format!(", DNS {dns}")).unwrap_or_default();
+        let counts = format!(
+            "{} services, {} instances, {} keys; {}",
+            r.services, r.instances, r.keys, r.scope
+        );
+        line(&mut out, "registry", format!("{}{dns}: {counts}", r.address));
+    }
     for p in &s.providers {
         line(&mut out, "provider", provider(p));
     }

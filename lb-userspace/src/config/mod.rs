@@ -5,7 +5,7 @@
 pub(crate) mod address;
 pub(crate) mod build;
 pub(crate) mod decode;
-mod duration;
+pub(crate) mod duration;
 pub(crate) mod flat;
 mod host;
 pub(crate) mod names;

@@ -30,6 +30,7 @@ use crate::{
     model::{BackendId, Id, Protocol, Snapshot},
     nats, provider,
     proxy::{View, explain},
+    registry,
 };
 
 /// Everything in force, replaced whole by the writer.
@@ -44,6 +45,8 @@ pub(crate) struct InForce {
     pub(crate) obstacles: BTreeMap<IpAddr, String>,
     /// Interfaces, addresses: what `lb status` shows of the host.
     pub(crate) host: status::Host,
+    /// lb's own registry, where there is one.
+    pub(crate) registry: Option<registry::View>,
     pub(crate) providers: Vec<ProviderStatus>,
     pub(crate) shifts: Vec<ShiftRow>,
     /// Of providers over a network.
@@ -168,6 +171,9 @@ impl Daemon for Shared {
 
     fn events(&self) -> &Arc<Hub> {
         &self.events
+    }
+    fn registry(&self) -> Option<registry::View> {
+        self.in_force.load().registry.clone()
     }
 
     fn is_stopping(&self) -> bool {

@@ -13,6 +13,7 @@ use crate::{
     },
     kernel::Stats,
     model::{EntryPoint, Path, Snapshot},
+    registry::View,
 };
 
 /// What is on the host, in words.
@@ -45,6 +46,7 @@ pub(super) fn of(
         drops: drops(stats),
         last_reload: in_force.last_reload.clone(),
         shifts: in_force.shifts.clone(),
+        registry: in_force.registry.as_ref().map(View::status),
         providers: providers(in_force),
         faults: faults
             .chain(in_force.faults.iter().cloned())

@@ -17,6 +17,7 @@ use super::{
     notify,
     path::KernelPath,
     proxy::ProxySide,
+    registry::RegistrySide,
     shared::{InForce, Shared},
     shift::ShiftSide,
     status,
@@ -67,6 +68,7 @@ pub(super) struct Writer {
     pub(super) network: Option<Network>,
     pub(super) kernel: Option<KernelPath>,
     pub(super) listeners: Listeners,
+    pub(super) registry: RegistrySide,
     pub(super) proxy: ProxySide,
     pub(super) passes: mpsc::Sender<Pass>,
     /// Backends that were leaving when the sweeper's pass began.
@@ -210,17 +212,21 @@ impl Writer {
 
     /// Tries the addresses again that could not be listened on.
     async fn listen_again(&mut self) {
-        if self.listeners.faults.is_empty() {
+        if self.listeners.faults.is_empty() && !self.registry.is_missing() {
             return;
         }
-        let before = self.listeners.faults.clone();
+        let faults = |writer: &Self| (writer.listeners.faults.clone(), writer.registry.faults());
+        let before = faults(self);
         self.listen().await;
-        self.is_unpublished |= self.listeners.faults != before;
+        self.is_unpublished |= faults(self) != before;
     }
 
     async fn listen(&mut self) {
         let daemon: Arc<dyn Daemon> = self.shared.clone();
-        self.listeners.follow(&self.in_force.settings, &daemon).await;
+        let settings = &self.in_force.settings;
+        self.listeners.follow(settings, &daemon).await;
+        let state = self.shared.paths.state();
+        self.registry.follow(settings.registry.as_ref(), &state, self.sources.registry()).await;
     }
 
     /// Carries the latest snapshot into the kernel, then tells everybody else.
@@ -338,12 +344,14 @@ impl Writer {
         let mut host = kernel.map(|k| k.host(&state)).unwrap_or_default();
         host.addresses = self.network.as_ref().map(Network::addresses).unwrap_or_default();
         let proxy_faults = self.proxy.faults();
+        let registry_faults = self.registry.faults();
         let faults = (faults.apply.iter())
             .chain(&faults.state)
             .chain(&faults.files)
             .chain(&self.listeners.faults)
             .chain(&host_faults)
-            .chain(&proxy_faults);
+            .chain(&proxy_faults)
+            .chain(&registry_faults);
         self.shared.in_force.store(Arc::new(InForce {
             snapshot: self.in_force.clone(),
             ready: before.ready || is_in_force,
@@ -351,6 +359,7 @@ impl Writer {
             proxy: self.proxy.view(),
             obstacles: self.network.as_ref().map(Network::obstacles).unwrap_or_default(),
             host,
+            registry: self.registry.view(),
             providers: self.providers(),
             shifts: self.shifts.rows(self.clock.elapsed()),
             sources: self.sources.statuses(),

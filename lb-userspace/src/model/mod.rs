@@ -8,6 +8,7 @@ mod events;
 mod fault;
 mod http;
 mod providers;
+mod registry;
 mod service;
 mod settings;
 mod update;
@@ -23,7 +24,10 @@ pub use http::{
     PassiveCheck, Pem, RouterTls, SameSite, Scheme, ServerOptions, TlsConfig, TlsOptions,
     TlsVersion, Transport,
 };
-pub use providers::{Docker, Exposure, HttpProvider, NatsProvider};
+pub use providers::{
+    ConsulCatalog, ConsulEndpoint, ConsulKv, Docker, Exposure, HttpProvider, NatsProvider, Token,
+};
+pub use registry::RegistrySettings;
 pub use service::{
     Algorithm, Backend, BackendState, CheckKind, Forwarding, Health, HealthCheck, OnDown, OnEmpty,
     Resolved, Server, Service,

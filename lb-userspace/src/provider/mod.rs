@@ -4,6 +4,7 @@
 
 pub(crate) mod backoff;
 mod changes;
+mod consul;
 pub(crate) mod discovery;
 mod docker;
 mod file;
@@ -11,6 +12,7 @@ mod fingerprint;
 mod http;
 mod link;
 mod nats;
+pub(crate) mod registry;
 mod settle;
 mod sources;
 mod status;
@@ -31,6 +33,9 @@ fn registered(settings: &Settings) -> Vec<Asked> {
         docker::asked_for(settings),
         http::asked_for(settings),
         nats::asked_for(settings),
+        consul::catalog(settings),
+        consul::kv(settings),
+        registry::asked_for(settings),
     ];
     asked.into_iter().flatten().collect()
 }
@@ -63,6 +68,8 @@ pub(crate) struct Around {
     pub(crate) throttle: Duration,
     /// The instance's state folder, where there is an instance.
     pub(crate) state: Option<PathBuf>,
+    /// lb's own registry, once it runs.
+    pub(crate) registry: registry::Slot,
 }
 
 /// A source of routers and services.

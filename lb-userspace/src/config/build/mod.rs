@@ -3,6 +3,7 @@
 
 mod access_log;
 mod composed;
+mod consul;
 mod entry;
 mod events;
 mod health;
@@ -10,6 +11,7 @@ mod http;
 mod l4;
 mod providers;
 mod reference;
+mod registry;
 mod router;
 mod settings;
 mod tls;

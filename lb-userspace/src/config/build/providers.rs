@@ -2,7 +2,7 @@
 
 use std::{path::Path, time::Duration};
 
-use super::events;
+use super::{consul, events};
 use crate::{
     config::{
         decode::{At, Field},
@@ -24,11 +24,16 @@ pub(super) fn build(
     main: &Path,
     settings: &mut Settings,
     faults: &mut Vec<Fault>,
+    warnings: &mut Vec<Fault>,
 ) {
     let folder = main.parent().unwrap_or(Path::new(""));
     settings.throttle = raw.throttle.or(Duration::ZERO);
     settings.file = raw.file.at().and_then(|raw| file(raw, folder, faults));
     settings.nats = raw.nats.at().and_then(|raw| nats(raw, folder, faults));
+    let catalog = raw.consul_catalog.get().and_then(Toggle::on);
+    settings.consul_catalog = catalog.map(|raw| consul::catalog(raw, folder, faults, warnings));
+    let kv = raw.consul.get().and_then(Toggle::on);
+    settings.consul_kv = kv.map(|raw| consul::kv(raw, folder, faults, warnings));
     settings.docker = raw.docker.get().and_then(Toggle::on).map(|raw| docker(raw, folder, faults));
     settings.http = raw.http.at().and_then(|raw| http(raw, folder, faults));
 }
@@ -148,7 +153,7 @@ fn docker_endpoint(at: &At<String>, raw: &raw::Docker, faults: &mut Vec<Fault>) 
 }
 
 /// What every provider that finds instances has.
-fn exposure(
+pub(super) fn exposure(
     exposed_by_default: &Field<bool>,
     default_rule: &Field<raw::DefaultRule>,
     constraints: &Field<raw::Constraints>,

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::events::OneOrMore;
+use super::{ConsulCatalog, ConsulKv, events::OneOrMore};
 use crate::{
     config::{
         decode::{ByName, Cx, Decode, object},
@@ -19,14 +19,16 @@ object! {
         docker: Toggle<Docker> = "docker",
         http: HttpSource = "http",
         nats: NatsProvider = "nats",
+        consul_catalog: Toggle<ConsulCatalog> = "consulCatalog",
+        consul: Toggle<ConsulKv> = "consul",
         throttle: Duration = "providersThrottleDuration",
     }
     refused {
         "swarm" | "kubernetesIngress" | "kubernetesIngressNGINX" | "kubernetesCRD"
-            | "kubernetesGateway" | "knative" | "consul" | "consulCatalog" | "nomad" | "ecs"
-            | "etcd" | "zooKeeper" | "redis" | "rest" | "dns" | "registry"
-            | "marathon" | "rancher" | "plugin"
-            => "lb doesn't have this provider yet; `file`, `docker`, `http` and `nats` are there",
+            | "kubernetesGateway" | "knative" | "nomad" | "ecs" | "etcd" | "zooKeeper" | "redis"
+            | "rest" | "dns" | "marathon" | "rancher" | "plugin"
+            => "lb doesn't have this provider yet; there are `file`, `docker`, `consulCatalog`, `consul`, `nats` and `http`",
+        "registry" => "lb's own registry is `registry` at the top; what it holds is routed without a provider",
         "precedence" => "names carry their provider (`name@file`), so that none takes precedence",
     }
 }
