@@ -6,6 +6,8 @@ pub mod balance;
 pub mod cli;
 pub mod config;
 pub mod daemon;
+#[cfg(test)]
+mod fuzz;
 pub mod health;
 pub mod kernel;
 pub mod metrics;
