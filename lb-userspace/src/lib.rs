@@ -7,6 +7,8 @@ pub mod cli;
 pub mod config;
 pub mod daemon;
 pub mod events;
+#[cfg(test)]
+mod fuzz;
 pub mod health;
 pub mod kernel;
 pub mod metrics;
