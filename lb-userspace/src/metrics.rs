@@ -1,7 +1,10 @@
 //! `/metrics`: Prometheus text, made anew at each scrape from the snapshot in
 //! force and the kernel's counters (per-CPU ones summed).
 
+mod provider;
 mod proxy;
+
+use std::sync::Arc;
 
 use prometheus::{Encoder, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry, TextEncoder};
 
@@ -9,6 +12,7 @@ use crate::{
     api::Counts,
     health::{CheckResult, Counters},
     model::{Protocol, Snapshot},
+    provider::Status,
     proxy::View,
 };
 
@@ -25,6 +29,8 @@ pub struct Scrape<'a> {
     pub health: &'a Counters,
     /// Of the files.
     pub reloads: Reloads,
+    /// Of sources over a network.
+    pub providers: &'a [Arc<Status>],
     /// Seconds since the epoch of the daemon's start.
     pub started: u64,
 }
@@ -52,6 +58,7 @@ pub fn render(scrape: &Scrape<'_>) -> prometheus::Result<String> {
     backends(&registry, scrape)?;
     kernel(&registry, scrape.counts)?;
     health(&registry, scrape)?;
+    provider::sources(&registry, scrape.providers)?;
     let mut text = Vec::new();
     let mut families = registry.gather();
     families.extend(proxy::families(scrape.proxy));
@@ -234,6 +241,7 @@ mod tests {
             proxy: &View::default(),
             health: &health,
             reloads,
+            providers: &[],
             started: 7,
         };
         render(&scrape).unwrap()

@@ -14,9 +14,9 @@ use lb_userspace::{
     kernel::{Datapath, Paths, detach},
     model::{
         self, BackendId, BackendState, Dynamic, EntryPoint, Health, HealthCheck, Id, PathChoice,
-        Place, Protocol, RouterConfig, Server, Service, Settings, Snapshot,
+        Place, Protocol, RouterConfig, Server, Service, Settings,
     },
-    plan::{KernelFacts, KernelView, NetView, NextHop, Plan, lower, maglev},
+    plan::{KernelFacts, KernelView, Lowered, Lowerer, NetView, NextHop, Plan, maglev},
     reconcile::{Event, Reconciler},
 };
 
@@ -88,7 +88,7 @@ fn changes(times: &mut Times) -> Result<()> {
         own_ports: health::PORTS,
     };
     let (net, mut view) = (network(), datapath.read_view()?);
-    let mut reconciler = Reconciler::new();
+    let (mut reconciler, mut lowerer) = (Reconciler::new(), Lowerer::default());
     let update = Event::Update { provider: "file".into(), dynamic: dynamic() };
     let fixed = Event::Static { settings: Box::new(settings), entry_points: points() };
     let all = (0..SERVICES).flat_map(|s| (0..BACKENDS).map(move |b| (s, b)));
@@ -104,7 +104,8 @@ fn changes(times: &mut Times) -> Result<()> {
             reconciler.handle_all(events, Duration::from_secs(1))
         });
         let snapshot = snapshot.context("nothing changed")?;
-        apply(times, step, &snapshot, &net, &facts, &mut view, &mut datapath)?;
+        let mut lower = |view: &KernelView| lowerer.lower(&snapshot, &net, &facts, view);
+        apply(times, step, &mut lower, &mut view, &mut datapath)?;
     }
     ensure!(view.backends.len() == (SERVICES * BACKENDS) as usize, "backends are missing");
     ensure!(view.rings.len() == SERVICES as usize, "{} rings", view.rings.len());
@@ -114,13 +115,11 @@ fn changes(times: &mut Times) -> Result<()> {
 fn apply(
     times: &mut Times,
     step: &str,
-    snapshot: &Snapshot,
-    net: &NetView,
-    facts: &KernelFacts,
+    lower: &mut dyn FnMut(&KernelView) -> Lowered,
     view: &mut KernelView,
     datapath: &mut Datapath,
 ) -> Result<()> {
-    let lowered = times.time(&format!("{step}: lower"), || lower(snapshot, net, facts, view));
+    let lowered = times.time(&format!("{step}: lower"), || lower(view));
     ensure!(lowered.obstacles.is_empty(), "{:?}", lowered.obstacles.first());
     let plan = times.time(&format!("{step}: plan"), || Plan::between(view, &lowered.view));
     ensure!(!plan.is_empty(), "{step} changes nothing in the kernel");

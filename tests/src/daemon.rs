@@ -138,6 +138,27 @@ impl<'a> Daemon<'a> {
         }
     }
 
+    /// Starts `lb run --takeover` beside the one that runs, and waits until it answers in that
+    /// one's place. Returns the old process, which ends by itself.
+    pub fn take_over(&mut self) -> Result<Predecessor> {
+        let old = Predecessor(Some(self.child.take().context("not running")?));
+        self.spawn(&["--takeover"])?;
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            if let Some(status) = self.child.as_mut().context("not started")?.try_wait()? {
+                self.child = None;
+                bail!("lb run --takeover ended with {status}:\n{}", self.log());
+            }
+            let status = self.cli(&["-o", "json", "status"])?;
+            let shown: Value = serde_json::from_str(&status.stdout).unwrap_or_default();
+            if status.code == 0 && shown["pid"].as_u64() == self.pid().map(u64::from) {
+                return Ok(old);
+            }
+            ensure!(Instant::now() < deadline, "not taken over: {}\n{}", status.stderr, self.log());
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
+
     /// Process id of `lb run`.
     pub fn pid(&self) -> Option<u32> {
         self.child.as_ref().map(Child::id)
@@ -265,6 +286,38 @@ impl Drop for Daemon<'_> {
             Err(error) => eprintln!("lb detach: {error:#}"),
         }
         reaper::remove_instance(&self.instance);
+    }
+}
+
+/// A daemon that another one has taken over; on drop it is ended.
+pub struct Predecessor(Option<Child>);
+
+impl Predecessor {
+    /// Whether it runs still.
+    pub fn is_running(&mut self) -> Result<bool> {
+        Ok(self.0.as_mut().context("ended")?.try_wait()?.is_none())
+    }
+
+    /// Waits until it has ended by itself.
+    pub fn wait(mut self) -> Result<ExitStatus> {
+        let child = self.0.as_mut().context("ended")?;
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            if let Some(status) = child.try_wait()? {
+                return Ok(status);
+            }
+            ensure!(Instant::now() < deadline, "the old daemon did not end within {PATIENCE:?}");
+            std::thread::sleep(Duration::from_millis(10));
+        }
+    }
+}
+
+impl Drop for Predecessor {
+    fn drop(&mut self) {
+        if let Some(mut child) = self.0.take() {
+            let _ = child.kill();
+            let _ = child.wait();
+        }
     }
 }
 

@@ -149,12 +149,55 @@ pub struct ReloadStatus {
 
 /// A provider in [`Status`].
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
+#[serde(rename_all = "camelCase", default)]
 pub struct ProviderStatus {
     /// `file`, ….
     pub name: String,
     /// What it reads.
     pub source: String,
+    /// Whether it follows something over a network; what is below is said of such alone.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub follows: bool,
+    /// Seconds since the epoch; `null` while there is no connection.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub connected_since: Option<u64>,
+    /// The latest.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub last_error: Option<String>,
+    /// Failures since the start.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub failures: u64,
+    /// States taken since the start.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub updates: u64,
+    /// Seconds since the epoch of the latest.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub last_update: Option<u64>,
+    /// Whether what applies was kept from an earlier run.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub kept: bool,
+    /// Instances (or keys) that serve.
+    pub serving: usize,
+    /// Instances that serve nothing, and why.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub skipped: Vec<SkippedInstance>,
+}
+
+/// An instance that a provider found and that serves nothing.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct SkippedInstance {
+    /// `docker container "api-1"`.
+    pub instance: String,
+    /// `not_enabled`, `constraint`, `unhealthy`, `no_address`, `no_port`, `bad_label` or `conflict`.
+    pub reason: String,
+    /// In a sentence, where there is more to say.
+    pub detail: String,
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde's signature")]
+fn is_zero(n: &u64) -> bool {
+    *n == 0
 }
 
 /// `GET /api/l4/services`: a row of `lb services`.

@@ -13,6 +13,9 @@ pub(super) struct Args {
     /// Take the kernel path down, too, when a signal ends the daemon
     #[arg(long)]
     detach_on_exit: bool,
+    /// Take the place of the daemon that runs, if one does: with its sockets, and no connection lost
+    #[arg(long)]
+    takeover: bool,
 }
 
 impl Run for Args {
@@ -21,6 +24,7 @@ impl Run for Args {
             config: self.config,
             paths: context.instance.clone(),
             detach_on_exit: self.detach_on_exit,
+            takeover: self.takeover,
         };
         daemon::run(&options).map_err(|error| match error {
             RunError::Config(_) => Failure::Input(error.to_string()),

@@ -3,7 +3,7 @@
 use std::fmt::Write;
 
 use super::{Context, Failure, Run, output::duration, table::Table};
-use crate::api::types::{DatapathStatus, ReloadStatus, Status};
+use crate::api::types::{DatapathStatus, ProviderStatus, ReloadStatus, Status};
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {}
@@ -45,11 +45,13 @@ fn text(s: &Status) -> String {
         line(&mut out, "last reload", reloaded(reload));
     }
     for p in &s.providers {
-        line(&mut out, "provider", format!("{}: {}", p.name, p.source));
+        line(&mut out, "provider", provider(p));
     }
     datapath(&mut out, &s.datapath);
     section(&mut out, "ENTRY POINTS", s.entry_points.is_empty(), || entry_points(s));
     section(&mut out, "DROPS", s.drops.is_empty(), || drops(s));
+    let skipped = s.providers.iter().any(|provider| !provider.skipped.is_empty());
+    section(&mut out, "SKIPPED", !skipped, || self::skipped(s));
     section(&mut out, "FAULTS", s.faults.is_empty(), || s.faults.join("\n") + "\n");
     out
 }
@@ -65,10 +67,45 @@ fn section(out: &mut String, title: &str, empty: bool, body: impl FnOnce() -> St
     }
 }
 
+/// Where it reads; over a network also whether it can, since when, and what came of it.
+fn provider(p: &ProviderStatus) -> String {
+    let mut text = format!("{}: {}", p.name, p.source);
+    if !p.follows {
+        return text;
+    }
+    let ago = |time: u64| duration(now().saturating_sub(time));
+    match p.connected_since {
+        Some(since) => text += &format!(", connected for {}", ago(since)),
+        None => text += ", not connected",
+    }
+    if p.kept {
+        text += ", serving what the last run kept";
+    }
+    text += &format!(", {} serving, {} skipped", p.serving, p.skipped.len());
+    if p.failures > 0 {
+        text += &format!(", {} failures", p.failures);
+    }
+    if let (Some(error), None) = (&p.last_error, p.connected_since) {
+        text += &format!(": {error}");
+    }
+    text
+}
+
+fn skipped(s: &Status) -> String {
+    let mut table = Table::new(&["INSTANCE", "REASON", "WHY"]);
+    for one in s.providers.iter().flat_map(|provider| &provider.skipped) {
+        table.row([one.instance.clone(), one.reason.clone(), one.detail.clone()]);
+    }
+    table.to_string()
+}
+
+fn now() -> u64 {
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+    now.map_or(0, |now| now.as_secs())
+}
+
 fn reloaded(reload: &ReloadStatus) -> String {
-    let ago = std::time::SystemTime::now()
-        .duration_since(std::time::UNIX_EPOCH)
-        .map_or(0, |now| now.as_secs().saturating_sub(reload.time));
+    let ago = now().saturating_sub(reload.time);
     match reload.faults.len() {
         _ if reload.success => format!("{} ago, taken", duration(ago)),
         1 => format!("{} ago, refused: {}", duration(ago), reload.faults[0]),

@@ -121,6 +121,8 @@ pub(crate) trait Decode: Sized {
 /// The place reached while decoding, and the faults found so far.
 pub(crate) struct Cx {
     file: Arc<str>,
+    /// Labels or keys as written, where places are told by these: [`Cx::flat`].
+    keys: Option<Arc<[String]>>,
     path: String,
     /// Of the key that leads here, or of the list item.
     here: Pos,
@@ -132,11 +134,23 @@ impl Cx {
     /// At the root of a file.
     pub(crate) fn new(file: &str) -> Self {
         let here = Pos { line: 1, column: 1 };
-        Self { file: file.into(), path: String::new(), here, faults: Vec::new() }
+        Self { file: file.into(), keys: None, path: String::new(), here, faults: Vec::new() }
+    }
+
+    /// At the root of a tree made of `keys`, in which a place is the key's number (from 1), and how
+    /// many bytes of it lead there.
+    pub(crate) fn flat(origin: &str, keys: Arc<[String]>) -> Self {
+        Self { keys: Some(keys), here: Pos::default(), ..Self::new(origin) }
     }
 
     /// `pos` in this file, under the path reached.
     pub(crate) fn spot(&self, pos: Pos) -> Spot {
+        if let Some(keys) = &self.keys {
+            let key = (pos.line as usize).checked_sub(1).and_then(|at| keys.get(at));
+            let written = key.and_then(|key| key.get(..pos.column as usize));
+            let path = written.unwrap_or(&self.path).to_owned();
+            return Spot { file: Arc::clone(&self.file), pos: Pos::default(), path };
+        }
         Spot { file: Arc::clone(&self.file), pos, path: self.path.clone() }
     }
 
@@ -197,6 +211,11 @@ fn push_key(path: &mut String, key: &str) {
 /// A key that lb knows of and doesn't take: names, and what to say of them.
 pub(crate) type Refused = (&'static [&'static str], &'static str);
 
+/// Whether a label's text switches an object on.
+pub(crate) fn is_on(text: &str) -> bool {
+    text.is_empty() || text.eq_ignore_ascii_case("true")
+}
+
 /// The keys of one object while they are being read.
 pub(crate) struct Fields<'n> {
     entries: Vec<(&'n Key, &'n Node, bool)>,
@@ -209,6 +228,8 @@ impl<'n> Fields<'n> {
         let entries = match &node.value {
             Value::Map(entries) => entries.iter().map(|(key, node)| (key, node, false)).collect(),
             Value::Null => Vec::new(),
+            // Labels switch an object on that has no keys.
+            Value::Text(text) if node.bare && is_on(text) => Vec::new(),
             _ => {
                 cx.expected(node, "a mapping (`key: value`)");
                 return None;
@@ -265,7 +286,9 @@ impl Cx {
         let length = self.path.len();
         push_key(&mut self.path, &key.name);
         let line = first.pos.line;
-        let message = if key.name == first.name {
+        let message = if self.keys.is_some() {
+            format!("is the same key as {:?}; keep one", self.spot(first.pos).path)
+        } else if key.name == first.name {
             format!("stands twice, first in line {line}; keep one")
         } else {
             format!("is the same key as {:?} in line {line}; keep one", first.name)
@@ -311,7 +334,12 @@ impl<T: Decode> Decode for ByName<T> {
 
 impl<T: Decode> Decode for Vec<At<T>> {
     fn decode(node: &Node, cx: &mut Cx) -> Option<Self> {
-        let Value::List(items) = &node.value else {
+        let bare = if node.bare { items_of_bare(node) } else { None };
+        let items = match (&bare, &node.value) {
+            (Some(items), _) | (None, Value::List(items)) => Some(items),
+            _ => None,
+        };
+        let Some(items) = items else {
             let example = match &node.value {
                 Value::Text(text) => format!("a list (`[{text}]`)"),
                 _ => "a list".to_owned(),
@@ -329,6 +357,25 @@ impl<T: Decode> Decode for Vec<At<T>> {
             cx.path.truncate(length);
         }
         Some(list)
+    }
+}
+
+/// The items of a list that commas part, or that has numbers for keys.
+fn items_of_bare(node: &Node) -> Option<Vec<Node>> {
+    match &node.value {
+        Value::Text(text) if text.trim().is_empty() => Some(Vec::new()),
+        Value::Text(text) => {
+            let item = |text: &str| Node::bare(node.pos, Value::Text(text.trim().to_owned()));
+            Some(text.split(',').map(item).collect())
+        }
+        Value::Map(entries) => {
+            let numbered = |(key, node): &(Key, Node)| Some((key.name.parse().ok()?, node.clone()));
+            let mut items: Vec<(u32, Node)> =
+                entries.iter().map(numbered).collect::<Option<_>>()?;
+            items.sort_by_key(|(number, _)| *number);
+            Some(items.into_iter().map(|(_, node)| node).collect())
+        }
+        _ => None,
     }
 }
 

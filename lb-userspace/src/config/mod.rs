@@ -6,6 +6,7 @@ pub(crate) mod address;
 pub(crate) mod build;
 pub(crate) mod decode;
 mod duration;
+pub(crate) mod flat;
 mod host;
 pub(crate) mod names;
 mod raw;

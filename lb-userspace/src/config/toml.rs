@@ -18,7 +18,7 @@ pub(crate) fn parse(text: &str) -> Result<Node, Vec<SyntaxError>> {
     let lines = Lines::of(text);
     let (table, errors) = DeTable::parse_recoverable(text);
     if errors.is_empty() {
-        return Ok(Node { pos: Pos { line: 1, column: 1 }, value: map(table.get_ref(), &lines) });
+        return Ok(Node::new(Pos { line: 1, column: 1 }, map(table.get_ref(), &lines)));
     }
     let error = |error: &toml::de::Error| SyntaxError {
         pos: error.span().map(|span| lines.pos(span.start)).unwrap_or_default(),
@@ -54,7 +54,7 @@ fn node(value: &Spanned<DeValue<'_>>, lines: &Lines<'_>) -> Node {
         DeValue::Array(list) => Value::List(list.iter().map(|item| node(item, lines)).collect()),
         DeValue::Table(table) => map(table, lines),
     };
-    Node { pos: lines.pos(value.span().start), value: tree }
+    Node::new(lines.pos(value.span().start), tree)
 }
 
 /// Byte offsets to places, without reading the text anew for each.

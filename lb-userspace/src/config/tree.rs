@@ -12,6 +12,9 @@ pub(crate) struct Pos {
 pub(crate) struct Node {
     pub(crate) pos: Pos,
     pub(crate) value: Value,
+    /// Whether it comes from labels or a key-value store, which have texts alone: `true` may stand
+    /// for an object, commas part the items of a list, and numbers as keys make one.
+    pub(crate) bare: bool,
 }
 
 /// What a file can say.
@@ -35,6 +38,16 @@ pub(crate) struct Key {
 }
 
 impl Node {
+    /// As a file has it.
+    pub(crate) fn new(pos: Pos, value: Value) -> Self {
+        Self { pos, value, bare: false }
+    }
+
+    /// As a label or a key-value store has it.
+    pub(crate) fn bare(pos: Pos, value: Value) -> Self {
+        Self { pos, value, bare: true }
+    }
+
     /// What stands there, as the second half of `expected …, found …`.
     pub(crate) fn found(&self) -> String {
         match &self.value {

@@ -61,7 +61,7 @@ fn pos(at: Location) -> Pos {
 
 impl From<Spanned<Value>> for Node {
     fn from(spanned: Spanned<Value>) -> Self {
-        Self { pos: pos(spanned.referenced), value: spanned.value }
+        Self::new(pos(spanned.referenced), spanned.value)
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use super::{path::vip_record, writer::Writer};
+use super::{network::vip_record, writer::Writer};
 use crate::kernel::{
     self, KernelError, Paths,
     net::{self, NetError},
@@ -44,8 +44,9 @@ fn removed(addresses: &[(IpAddr, String)]) -> impl Iterator<Item = String> {
 impl Writer {
     /// Detaches this daemon's instance; it must end after that.
     pub(super) async fn detach(&mut self) -> Result<Vec<String>, DetachError> {
-        let addresses = match self.kernel.take() {
-            Some(kernel) => kernel.release().await,
+        drop(self.kernel.take());
+        let addresses = match self.network.take() {
+            Some(network) => network.release().await,
             None => Vec::new(),
         };
         let rest = detach(&self.shared.paths).await?;

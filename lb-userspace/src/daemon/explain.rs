@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 
 use lb_common::{DropReason, TcpState, addr::to_ip, verdict::action};
 
-use super::{kernel::service_hash, path::KernelPath, writer::Writer};
+use super::{kernel::service_hash, writer::Writer};
 use crate::{
     api::{
         ApiError,
@@ -25,7 +25,9 @@ impl Writer {
         let question = Question { proto: protocol.number(), src, dst, ifindex: None };
         let answer = tokio::task::block_in_place(|| kernel.side.explain(&question))
             .map_err(|e| ApiError::Refused(e.to_string()))?;
-        Ok(explained(&self.in_force, kernel, protocol, dst, &answer))
+        let network = self.network.as_ref();
+        let interface = network.and_then(|network| network.interface(answer.verdict.ifindex));
+        Ok(explained(&self.in_force, interface, protocol, dst, &answer))
     }
 }
 
@@ -50,7 +52,7 @@ fn parse(query: &ExplainQuery) -> Result<(Protocol, SocketAddr, SocketAddr), Api
 
 fn explained(
     snapshot: &Snapshot,
-    kernel: &KernelPath,
+    interface: Option<String>,
     protocol: Protocol,
     dst: SocketAddr,
     answer: &Answer,
@@ -78,7 +80,7 @@ fn explained(
         backend,
         flow: answer.vip.as_ref().map(|_| flow(answer)),
         nat: answer.nat.map(|nat| nat.to_string()),
-        interface: kernel.interface(answer.verdict.ifindex),
+        interface,
     }
 }
 

@@ -8,7 +8,7 @@ use tokio::{
     time::{Duration, Interval, MissedTickBehavior, interval},
 };
 
-use super::path::KernelPath;
+use super::{network::Network, takeover::Asked};
 use crate::{api::Command, kernel::Pass, provider::Sources, reconcile::Event};
 
 /// One thing to deal with.
@@ -30,6 +30,8 @@ pub(super) enum Input {
     Reopen,
     /// A second has passed.
     Tick,
+    /// Another daemon wants to take over.
+    Takeover(Asked),
     /// `SIGTERM` or `SIGINT`.
     End,
 }
@@ -39,6 +41,8 @@ pub(super) struct Inputs {
     pub(super) events: mpsc::Receiver<Event>,
     pub(super) commands: mpsc::Receiver<Command>,
     pub(super) passes: mpsc::Receiver<Pass>,
+    /// Once this daemon can be taken over.
+    pub(super) takeovers: Option<mpsc::Receiver<Asked>>,
     tick: Interval,
     hangup: Signal,
     reopen: Signal,
@@ -59,6 +63,7 @@ impl Inputs {
             events,
             commands,
             passes,
+            takeovers: None,
             tick,
             hangup: signal(SignalKind::hangup())?,
             reopen: signal(SignalKind::user_defined1())?,
@@ -71,11 +76,20 @@ impl Inputs {
     pub(super) async fn next(
         &mut self,
         sources: &mut Sources,
-        kernel: &mut Option<KernelPath>,
+        network: &mut Option<Network>,
     ) -> Input {
         let network = async {
-            match kernel {
-                Some(kernel) => kernel.changed().await,
+            match network {
+                Some(network) => network.changed().await,
+                None => std::future::pending().await,
+            }
+        };
+        let takeover = async {
+            match &mut self.takeovers {
+                Some(asking) => match asking.recv().await {
+                    Some(asked) => asked,
+                    None => std::future::pending().await,
+                },
                 None => std::future::pending().await,
             }
         };
@@ -89,6 +103,7 @@ impl Inputs {
             _ = self.hangup.recv() => Input::Hangup,
             _ = self.reopen.recv() => Input::Reopen,
             Some(pass) = self.passes.recv() => Input::Swept(pass),
+            asked = takeover => Input::Takeover(asked),
             _ = self.tick.tick() => Input::Tick,
             () = sources.changed() => Input::Files,
         }

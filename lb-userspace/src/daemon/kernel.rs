@@ -3,13 +3,13 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
-    net::{IpAddr, SocketAddr},
+    net::SocketAddr,
     sync::Arc,
 };
 
 use lb_common::{addr::to_ip, backend::flags, hash};
 
-use super::shared::InKernel;
+use super::{network, shared::InKernel};
 use crate::{
     api::types::ProgramStatus,
     health,
@@ -19,7 +19,7 @@ use crate::{
         net::{AttachMode, AttachPoint, NetError, Wanted},
     },
     model::{self, BackendId, Id, Path, Protocol, Snapshot},
-    plan::{KernelFacts, KernelView, Lowered, NetView, Plan, lower},
+    plan::{KernelFacts, KernelView, Lowered, Lowerer, NetView, Op, Plan},
     reconcile::Adopted,
 };
 
@@ -31,10 +31,13 @@ pub(super) struct KernelSide {
     facts: KernelFacts,
     /// What the maps hold.
     view: KernelView,
+    lowerer: Lowerer,
     attached: Vec<AttachStatus>,
     /// Interfaces that stand at native XDP: those of an earlier run, too.
     native: BTreeSet<u32>,
     origin: String,
+    /// What [`KernelSide::published`] told last, while the kernel's names stay the same.
+    published: Option<InKernel>,
     /// Loaded at the first question.
     explainer: Option<Explainer>,
 }
@@ -80,9 +83,11 @@ impl KernelSide {
             made_from: settings.clone(),
             facts,
             view,
+            lowerer: Lowerer::default(),
             attached: Vec::new(),
             native,
             origin,
+            published: None,
             explainer: None,
         })
     }
@@ -99,14 +104,19 @@ impl KernelSide {
         snapshot: &Snapshot,
         net: &NetView,
     ) -> Result<Vec<String>, ApplyError> {
-        let Lowered { view, obstacles } = lower(snapshot, net, &self.facts, &self.view);
+        let lowered = self.lowerer.lower(snapshot, net, &self.facts, &self.view);
+        let Lowered { view, obstacles } = lowered;
         let plan = Plan::between(&self.view, &view);
         if let Err(e) = plan.apply(self.datapath.sink()) {
+            (self.lowerer, self.published) = (Lowerer::default(), None);
             self.view = self.datapath.read_view()?;
             return Err(ApplyError::Refused(e));
         }
         if !plan.is_empty() {
             tracing::debug!(steps = plan.ops.len(), generation = snapshot.generation, "applied");
+        }
+        if plan.ops.iter().any(|op| renames(op, &self.view)) {
+            self.published = None;
         }
         self.view = view;
         Ok(obstacles.iter().map(ToString::to_string).collect())
@@ -162,15 +172,17 @@ impl KernelSide {
     }
 
     /// For the API.
-    pub(super) fn published(&self, snapshot: &Snapshot) -> InKernel {
+    pub(super) fn published(&mut self, snapshot: &Snapshot) -> InKernel {
         let services = services(snapshot);
-        InKernel {
+        let known = self.published.take().filter(|known| *known.services == services);
+        let published = known.unwrap_or_else(|| InKernel {
             reader: self.datapath.reader(),
             backends: Arc::new(backends(&self.view, &services)),
             vips: Arc::new(vips(&self.view, &services)),
             services: Arc::new(services),
             origin: self.origin.clone(),
-        }
+        });
+        self.published.insert(published).clone()
     }
 
     pub(super) fn programs(&self) -> Vec<ProgramStatus> {
@@ -210,29 +222,39 @@ impl KernelSide {
     }
 }
 
+/// Whether a step changes which backends and VIPs there are, and not only how they are.
+fn renames(op: &Op, before: &KernelView) -> bool {
+    match op {
+        Op::Backend(id, now) => before.backends.get(id).is_none_or(|old| {
+            (old.service, old.addr, old.port) != (now.service, now.addr, now.port)
+        }),
+        Op::Vip(id, now) => before.vips.get(id).is_none_or(|old| {
+            (old.service, old.addr, old.port) != (now.service, now.addr, now.port)
+        }),
+        Op::DropBackend(_) | Op::DropVip(_) => true,
+        Op::Config(_)
+        | Op::Nat(..)
+        | Op::Iface(..)
+        | Op::Ring(..)
+        | Op::VipTable(_)
+        | Op::DropRing(_) => false,
+    }
+}
+
 /// What the network watcher is to look after for a snapshot.
 pub(super) fn wanted(snapshot: &Snapshot) -> Wanted {
     let datapath = &snapshot.settings.datapath;
     let routed = snapshot.routers.values().filter(|r| r.path == Path::Kernel);
-    let mut wanted = Wanted {
+    let services = routed.filter_map(|router| snapshot.services.get(&router.service));
+    let backends = services.flat_map(|service| &service.backends);
+    Wanted {
+        // Collected at once, which is much faster than one by one.
+        backends: backends.map(|backend| backend.address.ip()).collect(),
         interfaces: datapath.interfaces.clone(),
         mode: datapath.mode,
-        vips: vip_addresses(snapshot),
+        vips: network::addresses(snapshot),
         ..Wanted::default()
-    };
-    for router in routed {
-        if let Some(service) = snapshot.services.get(&router.service) {
-            wanted.backends.extend(service.backends.iter().map(|b| b.address.ip()));
-        }
     }
-    wanted
-}
-
-/// The addresses that the host is to have for entry points of the kernel path.
-pub(super) fn vip_addresses(snapshot: &Snapshot) -> BTreeSet<IpAddr> {
-    let routed = snapshot.routers.values().filter(|r| r.path == Path::Kernel);
-    let names = routed.flat_map(|r| &r.entry_points);
-    names.filter_map(|name| snapshot.entry_points.get(name)?.ip).collect()
 }
 
 /// The hash that names a service in the kernel.

@@ -10,12 +10,15 @@ mod input;
 mod kernel;
 mod listeners;
 mod log;
+mod network;
 mod notify;
 mod path;
 mod proxy;
 mod shared;
 mod start;
 mod status;
+mod succession;
+mod takeover;
 mod writer;
 
 use std::path::PathBuf;
@@ -32,4 +35,6 @@ pub struct Options {
     pub paths: crate::kernel::Paths,
     /// Whether a signal takes the kernel path down, too.
     pub detach_on_exit: bool,
+    /// Whether to take the place of a daemon that runs the instance.
+    pub takeover: bool,
 }

@@ -25,6 +25,11 @@ pub(super) fn reloading() {
     }
 }
 
+/// Another process is the daemon from now on.
+pub(super) fn succeeded(pid: u32) {
+    tell(&[NotifyState::MainPid(pid)]);
+}
+
 /// The daemon ends.
 pub(super) fn stopping(why: &str) {
     tell(&[NotifyState::Stopping, NotifyState::Status(why)]);

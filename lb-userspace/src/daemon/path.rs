@@ -1,33 +1,30 @@
-//! The kernel path with what it needs around it: the network watcher, the VIP
-//! addresses, the sweeper of the flow table.
+//! The kernel path with what runs beside it: the sweeper of the flow table, resets, the trace.
 
 use std::{
     borrow::Cow,
-    collections::{BTreeMap, BTreeSet, HashSet},
+    collections::{BTreeSet, HashSet},
     net::IpAddr,
-    path::PathBuf,
     sync::Arc,
     time::Duration,
 };
 
 use tokio::{
-    sync::{mpsc, watch},
+    sync::mpsc,
     task::AbortHandle,
     time::{Instant, sleep, timeout_at},
 };
 
 use super::{
     kernel::{self, ApplyError, KernelSide},
+    network::Network,
     shared::InKernel,
     status::Host,
 };
 use crate::{
-    api::types::{AddressStatus, InterfaceStatus},
+    api::types::InterfaceStatus,
     kernel::{
         AttachStatus, KernelError, Pass, Paths, Reader, Sweeper,
-        net::{
-            AttachMode, NetError, NetState, NetWatcher, Obstacle, VipKeeper, VipState, VipStates,
-        },
+        net::{AttachMode, NetState, Obstacle},
         poke,
     },
     model::{BackendState, Service, Snapshot},
@@ -36,17 +33,15 @@ use crate::{
 /// How long a start waits for next hops to answer.
 const FIRST_NEXT_HOPS: Duration = Duration::from_millis(500);
 
-/// The loaded kernel path and what follows the host for it.
+/// The loaded kernel path and what runs for it.
 pub(super) struct KernelPath {
     pub(super) side: KernelSide,
-    net: NetWatcher,
-    states: watch::Receiver<Arc<NetState>>,
     /// Backends whose next hop has been known once: from then on they are chosen.
     reached: HashSet<IpAddr>,
-    /// From the first snapshot in the maps on: no VIP before that.
-    vips: Option<VipKeeper>,
-    /// What lb has put on the host.
-    record: PathBuf,
+    /// Whose next hops are in `reached`.
+    noted: Option<Arc<NetState>>,
+    /// The backends that the watcher looks after.
+    wanted: BTreeSet<IpAddr>,
     /// Backends whose flows have been reset, by id.
     reset: BTreeSet<u32>,
     tasks: Tasks,
@@ -66,34 +61,31 @@ impl KernelPath {
     /// Puts around `side` what `snapshot` needs; passes of the sweeper go to
     /// `passes`. Waits a little for next hops, so that what follows finds them resolved.
     pub(super) async fn open(
-        paths: &Paths,
+        network: &mut Network,
         mut side: KernelSide,
         snapshot: &Snapshot,
         passes: mpsc::Sender<Pass>,
-    ) -> Result<Self, NetError> {
+    ) -> Self {
         let mut wanted = kernel::wanted(snapshot);
         // Of an earlier run: without it the first plan would take its backends off XDP.
         side.tell(&mut wanted);
-        let net = NetWatcher::start(wanted).await?;
-        let mut states = net.states();
+        network.want(wanted);
         let patience = Instant::now() + FIRST_NEXT_HOPS;
-        while is_asking(&states.borrow_and_update()) {
-            if timeout_at(patience, states.changed()).await.is_err() {
+        while !is_known(&network.latest(), snapshot) {
+            if timeout_at(patience, network.changed()).await.is_err() {
                 break;
             }
         }
-        states.mark_changed();
-        Ok(Self {
+        network.mark_changed();
+        Self {
             tasks: Tasks::start(&mut side, passes),
             side,
-            net,
-            states,
             reached: HashSet::new(),
-            vips: None,
-            record: vip_record(paths),
+            noted: None,
+            wanted: BTreeSet::new(),
             reset: BTreeSet::new(),
             faults: Vec::new(),
-        })
+        }
     }
 
     /// Opens programs and tables anew where `snapshot` asks for others.
@@ -111,33 +103,34 @@ impl KernelPath {
         Ok(())
     }
 
-    /// Resolves when the network has changed.
-    pub(super) async fn changed(&mut self) {
-        if self.states.changed().await.is_err() {
-            std::future::pending().await
-        }
+    /// Another daemon sweeps the flow table from now on.
+    pub(super) fn rest(&mut self) {
+        self.tasks = Tasks(Vec::new());
     }
 
     /// Brings the kernel to what `snapshot` and the network ask for.
-    pub(super) async fn bring(&mut self, snapshot: &Snapshot) -> Result<(), ApplyError> {
-        let state = self.states.borrow_and_update().clone();
-        let resolved = state.view.next_hops.iter().filter(|(_, hop)| hop.mac.is_some());
-        self.reached.extend(resolved.map(|(ip, _)| *ip));
+    pub(super) fn bring(
+        &mut self,
+        network: &mut Network,
+        snapshot: &Snapshot,
+    ) -> Result<(), ApplyError> {
+        let state = network.latest();
+        if !self.noted.as_ref().is_some_and(|noted| Arc::ptr_eq(noted, &state)) {
+            let resolved = state.view.next_hops.iter().filter(|(_, hop)| hop.mac.is_some());
+            self.reached.extend(resolved.map(|(ip, _)| *ip));
+            self.noted = Some(Arc::clone(&state));
+        }
         let usable = without_unreached(snapshot, &self.reached);
         self.faults = tokio::task::block_in_place(|| self.side.apply(&usable, &state.view))?;
         tokio::task::block_in_place(|| self.side.attach(&state.attach))?;
         let mut wanted = kernel::wanted(snapshot);
         self.side.tell(&mut wanted);
-        self.reached.retain(|ip| wanted.backends.contains(ip));
-        let vips = wanted.vips.clone();
-        self.net.want(wanted);
-        match &self.vips {
-            Some(keeper) => keeper.want(vips),
-            None => {
-                let states = self.net.states();
-                self.vips = Some(VipKeeper::start(self.record.clone(), vips, states).await?);
-            }
+        if self.wanted != wanted.backends {
+            self.wanted.clone_from(&wanted.backends);
+            self.reached.retain(|ip| self.wanted.contains(ip));
+            self.noted = None;
         }
+        network.want(wanted);
         self.reset_flows();
         Ok(())
     }
@@ -158,36 +151,19 @@ impl KernelPath {
     }
 
     /// What could not be done as asked.
-    pub(super) fn faults(&self) -> Vec<String> {
-        let state = self.states.borrow();
+    pub(super) fn faults(&self, state: &NetState) -> Vec<String> {
         let points = state.attach.values().filter_map(|p| p.error.clone());
         let unusable = state.unusable.iter().map(|(name, why)| format!("interface {name}: {why}"));
         let attached = self.side.attached().iter().filter_map(|status| {
             let why = status.error.as_ref()?;
             Some(format!("interface {}: {why}", status.wanted.name))
         });
-        let vips = self.vip_states();
-        let missing = vips.iter().filter_map(|(ip, state)| match state {
-            VipState::Missing(_) => Some(format!("VIP {ip}: {state}")),
-            VipState::Added(_) | VipState::Found(_) => None,
-        });
         let own = self.faults.iter().cloned();
-        own.chain(points).chain(unusable).chain(attached).chain(missing).collect()
+        own.chain(points).chain(unusable).chain(attached).collect()
     }
 
-    /// By address: why a backend can't be reached now.
-    pub(super) fn obstacles(&self) -> BTreeMap<IpAddr, String> {
-        let state = self.states.borrow();
-        state.obstacles.iter().map(|(ip, obstacle)| (*ip, obstacle.to_string())).collect()
-    }
-
-    fn vip_states(&self) -> Arc<VipStates> {
-        self.vips.as_ref().map(|keeper| keeper.states().borrow().clone()).unwrap_or_default()
-    }
-
-    /// For `lb status`.
-    pub(super) fn host(&self) -> Host {
-        let state = self.states.borrow();
+    /// For `lb status`: how it stands on the host, addresses aside.
+    pub(super) fn host(&self, state: &NetState) -> Host {
         let row = |status: &AttachStatus| InterfaceStatus {
             name: status.wanted.name.clone(),
             mode: mode(status).to_owned(),
@@ -199,30 +175,14 @@ impl KernelPath {
         };
         Host {
             interfaces: self.side.attached().iter().map(row).collect(),
-            addresses: self.vip_states().iter().flat_map(|(ip, s)| addresses(*ip, s)).collect(),
             programs: self.side.programs(),
+            ..Host::default()
         }
     }
 
-    /// The name of an interface.
-    pub(super) fn interface(&self, index: u32) -> Option<String> {
-        self.states.borrow().links.get(&index).map(|link| link.name.clone())
-    }
-
     /// For the API.
-    pub(super) fn published(&self, snapshot: &Snapshot) -> InKernel {
+    pub(super) fn published(&mut self, snapshot: &Snapshot) -> InKernel {
         self.side.published(snapshot)
-    }
-
-    /// Gives up what only lb needs of the host; the kernel path itself stays.
-    /// Returns the addresses removed, with their interfaces.
-    pub(super) async fn release(self) -> Vec<(IpAddr, String)> {
-        let removed = match self.vips {
-            Some(vips) => vips.stop().await,
-            None => Vec::new(),
-        };
-        self.net.stop().await;
-        removed
     }
 }
 
@@ -241,22 +201,6 @@ impl Tasks {
     }
 }
 
-/// The file that names the addresses lb has put on the host.
-pub(super) fn vip_record(paths: &Paths) -> PathBuf {
-    paths.state().join("vips.json")
-}
-
-fn addresses(ip: IpAddr, state: &VipState) -> Vec<AddressStatus> {
-    let (names, added) = match state {
-        VipState::Added(names) => (names, true),
-        VipState::Found(names) => (names, false),
-        VipState::Missing(_) => return Vec::new(),
-    };
-    let row =
-        |name: &String| AddressStatus { address: ip.to_string(), interface: name.clone(), added };
-    names.iter().map(row).collect()
-}
-
 fn mode(status: &AttachStatus) -> &'static str {
     match (status.xdp, status.tc) {
         (Some(mode), _) => mode.name(),
@@ -265,8 +209,13 @@ fn mode(status: &AttachStatus) -> &'static str {
     }
 }
 
-fn is_asking(state: &NetState) -> bool {
-    state.obstacles.values().any(|o| matches!(o, Obstacle::Unresolved { .. }))
+/// Whether the way to every backend of the kernel path is known, or can't be.
+fn is_known(state: &NetState, snapshot: &Snapshot) -> bool {
+    kernel::wanted(snapshot).backends.iter().all(|ip| match state.obstacles.get(ip) {
+        Some(Obstacle::Unresolved { .. }) => false,
+        Some(_) => true,
+        None => state.view.next_hops.contains_key(ip),
+    })
 }
 
 /// A backend whose next hop has never been known isn't chosen while others of

@@ -1,28 +1,51 @@
 //! The proxy as the writer drives it: started at the first need, then following each snapshot.
 
-use std::{io, sync::Arc, thread::available_parallelism, time::Duration};
+use std::{io, os::fd::OwnedFd, sync::Arc, thread::available_parallelism, time::Duration};
 
 use crate::{
     api::{self, Daemon},
     model::Snapshot,
-    proxy::{Internals, Proxy, View},
+    proxy::{Internals, Listening, Proxy, View},
 };
 
 /// The proxy, where something is served by it.
 #[derive(Default)]
 pub(super) struct ProxySide {
     proxy: Option<Proxy>,
+    /// Of the daemon before this one, until the first snapshot.
+    inherited: Vec<(Listening, OwnedFd)>,
     fault: Option<String>,
 }
 
 impl ProxySide {
+    /// Listens on these where the first snapshot asks for them.
+    pub(super) fn inherit(&mut self, sockets: Vec<(Listening, OwnedFd)>) {
+        self.inherited = sockets;
+    }
+
+    /// What the next daemon needs to listen in place of this one.
+    pub(super) fn sockets(&self) -> io::Result<Vec<(Listening, OwnedFd)>> {
+        self.proxy.as_ref().map_or_else(|| Ok(Vec::new()), Proxy::sockets)
+    }
+
+    /// Accepts nothing more: the next daemon does.
+    pub(super) fn hand_over(&mut self) {
+        if let Some(proxy) = &mut self.proxy {
+            proxy.hand_over();
+        }
+    }
+
     /// Brings it to what `snapshot` says.
     pub(super) fn follow(&mut self, snapshot: &Snapshot, daemon: &Arc<dyn Daemon>) {
+        let inherited = std::mem::take(&mut self.inherited);
         if self.proxy.is_none() && !Proxy::is_needed(snapshot) {
             return;
         }
         match self.started(daemon) {
-            Ok(proxy) => proxy.follow(snapshot),
+            Ok(proxy) => {
+                proxy.inherit(inherited);
+                proxy.follow(snapshot);
+            }
             Err(error) => self.fault = Some(format!("the proxy can't start: {error}")),
         }
     }

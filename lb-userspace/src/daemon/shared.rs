@@ -24,6 +24,7 @@ use crate::{
     kernel::{self, Paths, Reader},
     metrics::{self, Reloads, Scrape},
     model::{BackendId, Id, Protocol, Snapshot},
+    provider,
     proxy::{View, explain},
 };
 
@@ -40,6 +41,8 @@ pub(crate) struct InForce {
     /// Interfaces, addresses: what `lb status` shows of the host.
     pub(crate) host: status::Host,
     pub(crate) providers: Vec<ProviderStatus>,
+    /// Of providers over a network.
+    pub(crate) sources: Vec<Arc<provider::Status>>,
     pub(crate) last_reload: Option<ReloadStatus>,
     /// Beside the snapshot's: refused sources, what the kernel refused.
     pub(crate) faults: Vec<String>,
@@ -146,6 +149,7 @@ impl Daemon for Shared {
             proxy: &self.in_force.load().proxy,
             health: &self.checks,
             reloads: self.reloads(),
+            providers: &self.in_force.load().sources,
             started: self.started.duration_since(SystemTime::UNIX_EPOCH).map_or(0, |d| d.as_secs()),
         };
         metrics::render(&scrape).map_err(|e| ApiError::Unavailable(format!("metrics: {e}")))

@@ -9,6 +9,7 @@ use std::{
 
 use tokio::{
     sync::{mpsc, oneshot},
+    task::JoinHandle,
     time::timeout,
 };
 
@@ -21,6 +22,7 @@ use super::{
     notify,
     proxy::ProxySide,
     shared::Shared,
+    takeover::{self, Inherited},
     writer::{Ending, Faults, Writer},
 };
 use crate::{
@@ -65,18 +67,35 @@ pub enum RunError {
 /// # Errors
 /// See [`RunError`]; what runs in the kernel goes on.
 pub fn run(options: &Options) -> Result<(), RunError> {
-    let (sources, reload) = Sources::open(&options.config).map_err(RunError::Config)?;
-    let _lock = InstanceLock::take(&options.paths)?;
+    let (sources, reload) =
+        Sources::open_with(&options.config, options.paths.state()).map_err(RunError::Config)?;
+    let place = Place::take(options)?;
     let log = Log::start(&settings(&reload).log);
     let runtime =
         tokio::runtime::Builder::new_multi_thread().worker_threads(WORKERS).enable_all().build()?;
     // On a worker, for blocking sections leave only workers free to others.
     runtime.block_on(async {
         let options = options.clone();
-        tokio::spawn(async move { serve(&options, sources, reload, log).await })
+        tokio::spawn(async move { serve(&options, place, sources, reload, log).await })
             .await
             .unwrap_or_else(|e| Err(RunError::Refused(format!("the writer failed: {e}"))))
     })
+}
+
+/// The instance, which is this process's alone or about to be.
+enum Place {
+    Free(InstanceLock),
+    Inherited(Inherited),
+}
+
+impl Place {
+    /// Where nobody runs the instance there is nobody to take over from.
+    fn take(options: &Options) -> Result<Self, RunError> {
+        if options.takeover && InstanceLock::holder(&options.paths)?.is_some() {
+            return Ok(Self::Inherited(takeover::ask(&options.paths)?));
+        }
+        Ok(Self::Free(InstanceLock::take(&options.paths)?))
+    }
 }
 
 /// The static part, which a first reading always has.
@@ -90,6 +109,7 @@ fn settings(reload: &Reload) -> Settings {
 
 async fn serve(
     options: &Options,
+    place: Place,
     sources: Sources,
     reload: Reload,
     log: Log,
@@ -97,19 +117,23 @@ async fn serve(
     let (events_in, events) = mpsc::channel(QUEUE);
     let (commands_in, commands) = mpsc::channel(QUEUE);
     let (passes_in, passes) = mpsc::channel(1);
-    let inputs = Inputs::new(events, commands, passes)?;
+    let mut inputs = Inputs::new(events, commands, passes)?;
     let monitor = Monitor::new(events_in.clone());
     let names = Names::new(events_in, monitor.counters());
     let (paths, config) = (options.paths.clone(), options.config.clone());
     let shared = Arc::new(Shared::new(paths, config, monitor.counters(), commands_in));
     let overrides = Overrides::load(&options.paths.state())?;
     let memory = Memory::load(&options.paths.state())?;
-    let socket = api::bind_unix(&options.paths.socket())?;
-    let (stop, stopped) = oneshot::channel::<()>();
-    let stopped = async { drop(stopped.await) };
-    let serving = tokio::spawn(api::serve_until(socket, api::private(shared.clone()), stopped));
-
+    let (lock, inherited) = match place {
+        Place::Free(lock) => (lock, None),
+        Place::Inherited(inherited) => {
+            let (lock, sockets, verdicts, predecessor) = inherited.into_parts();
+            (lock, Some((sockets, verdicts, predecessor)))
+        }
+    };
+    let mut api = Api::new(&shared);
     let mut writer = Writer {
+        lock,
         shared,
         sources,
         reconciler: Reconciler::new(),
@@ -120,6 +144,7 @@ async fn serve(
         clock: Instant::now(),
         log,
         adopted: None,
+        network: None,
         kernel: None,
         listeners: Listeners::default(),
         proxy: ProxySide::default(),
@@ -131,14 +156,57 @@ async fn serve(
         is_stale: false,
         is_unpublished: false,
     };
-    writer.begin(reload).await?;
+    match inherited {
+        None => {
+            api.open(options)?;
+            writer.begin(reload).await?;
+        }
+        // The old daemon's socket answers until this one has something to say.
+        Some((sockets, verdicts, predecessor)) => {
+            writer.inherit(sockets, &verdicts);
+            writer.begin(reload).await?;
+            api.open(options)?;
+            writer.lock.sign(&options.paths)?;
+            if let Err(error) = predecessor.release() {
+                tracing::warn!("the daemon before this one is gone already: {error}");
+            }
+        }
+    }
+    inputs.takeovers = Some(takeover::listen(&options.paths.takeover())?);
     notify::ready(&writer.in_force, !writer.faults.files.is_empty());
     let (writer, ending) = writer.run(inputs).await;
     let ended = end(writer, ending, options).await;
-    // `lb detach` is answered before the process ends.
-    drop(stop);
-    let _late = timeout(LAST_ANSWERS, serving).await;
+    api.close().await;
     ended
+}
+
+/// The API on its unix socket.
+struct Api {
+    shared: Arc<Shared>,
+    serving: Option<(oneshot::Sender<()>, JoinHandle<()>)>,
+}
+
+impl Api {
+    fn new(shared: &Arc<Shared>) -> Self {
+        Self { shared: Arc::clone(shared), serving: None }
+    }
+
+    /// In place of whoever was there before.
+    fn open(&mut self, options: &Options) -> io::Result<()> {
+        let socket = api::bind_unix(&options.paths.socket())?;
+        let (stop, stopped) = oneshot::channel::<()>();
+        let stopped = async { drop(stopped.await) };
+        let router = api::private(self.shared.clone());
+        self.serving = Some((stop, tokio::spawn(api::serve_until(socket, router, stopped))));
+        Ok(())
+    }
+
+    /// Once whoever has asked has his answer: `lb detach` is answered before the process ends.
+    async fn close(self) {
+        let Some((stop, serving)) = self.serving else { return };
+        drop(stop);
+        let _late = timeout(LAST_ANSWERS, serving).await;
+    }
 }
 
 impl Writer {
@@ -181,6 +249,15 @@ impl Writer {
 }
 
 async fn end(mut writer: Writer, ending: Ending, options: &Options) -> Result<(), RunError> {
+    if ending == Ending::Succeeded {
+        writer.let_go();
+        let Writer { lock, monitor, names, mut proxy, in_force, .. } = writer;
+        // The new daemon has the lock, and checks by itself.
+        drop((lock, monitor, names));
+        proxy.drain(&in_force).await;
+        tracing::info!("ending; another process has taken over");
+        return Ok(());
+    }
     let detaches = ending == Ending::Detached || options.detach_on_exit;
     let rest = if detaches { "L4 ends, too" } else { "L4 goes on in the kernel" };
     notify::stopping(&format!("ending; {rest}"));
@@ -190,7 +267,8 @@ async fn end(mut writer: Writer, ending: Ending, options: &Options) -> Result<()
     if ending == Ending::Stop && options.detach_on_exit {
         writer.detach().await?;
     }
-    // The socket of a daemon that has ended would only mislead.
+    // Sockets of a daemon that has ended would only mislead.
     let _gone = std::fs::remove_file(options.paths.socket());
+    let _gone = std::fs::remove_file(options.paths.takeover());
     Ok(())
 }

@@ -8,7 +8,7 @@ use crate::{
         ApiError, Daemon, rows,
         types::{
             AddressStatus, Counts, DatapathStatus, DropCount, EntryPointStatus, InterfaceStatus,
-            ProgramStatus, Status,
+            ProgramStatus, ProviderStatus, Status,
         },
     },
     kernel::Stats,
@@ -44,9 +44,14 @@ pub(super) fn of(
         counts: counts(in_force),
         drops: drops(stats),
         last_reload: in_force.last_reload.clone(),
-        providers: in_force.providers.clone(),
+        providers: providers(in_force),
         faults: faults.chain(in_force.faults.iter().cloned()).collect(),
     })
+}
+
+fn providers(in_force: &InForce) -> Vec<ProviderStatus> {
+    let sources = in_force.sources.iter().map(|source| source.row());
+    in_force.providers.iter().cloned().chain(sources).collect()
 }
 
 fn datapath(in_force: &InForce, stats: Option<&Stats>) -> DatapathStatus {

@@ -10,9 +10,10 @@ use tokio::sync::mpsc;
 
 use super::{
     input::{Input, Inputs},
-    kernel::KernelSide,
+    kernel::{self, KernelSide},
     listeners::Listeners,
     log::Log,
+    network::Network,
     notify,
     path::KernelPath,
     proxy::ProxySide,
@@ -26,7 +27,7 @@ use crate::{
         types::{ProviderStatus, ReloadStatus},
     },
     health::{Monitor, Names},
-    kernel::Pass,
+    kernel::{InstanceLock, Pass},
     model::{BackendId, Snapshot},
     provider::{Reload, Scope, Sources},
     reconcile::{Event, Reconciler},
@@ -40,10 +41,13 @@ pub(super) enum Ending {
     Stop,
     /// `lb detach`: everything was taken off the host.
     Detached,
+    /// Another daemon has taken over.
+    Succeeded,
 }
 
 /// Everything that a change may touch.
 pub(super) struct Writer {
+    pub(super) lock: InstanceLock,
     pub(super) shared: Arc<Shared>,
     pub(super) sources: Sources,
     pub(super) reconciler: Reconciler,
@@ -56,6 +60,8 @@ pub(super) struct Writer {
     pub(super) log: Log,
     /// Found pinned at the start, until the first snapshot takes it over.
     pub(super) adopted: Option<KernelSide>,
+    /// From the first need on: the kernel path's, or an entry point's address.
+    pub(super) network: Option<Network>,
     pub(super) kernel: Option<KernelPath>,
     pub(super) listeners: Listeners,
     pub(super) proxy: ProxySide,
@@ -88,7 +94,7 @@ impl Writer {
     /// force at once, so that a verdict waits for one change at most.
     pub(super) async fn run(mut self, mut inputs: Inputs) -> (Self, Ending) {
         loop {
-            let input = inputs.next(&mut self.sources, &mut self.kernel).await;
+            let input = inputs.next(&mut self.sources, &mut self.network).await;
             if let Some(ending) = self.take(input).await {
                 self.shared.stopping.store(true, Relaxed);
                 return (self, ending);
@@ -128,6 +134,7 @@ impl Writer {
                 self.forget_unloaded();
                 self.handle([Event::Tick]);
             }
+            Input::Takeover(asked) => return self.hand_over(&asked),
             Input::End => return Some(Ending::Stop),
         }
         None
@@ -212,49 +219,79 @@ impl Writer {
             return;
         }
         self.is_stale = false;
-        match self.bring_into_kernel(&snapshot).await {
-            Ok(()) => self.faults.apply = None,
-            Err(why) => {
-                if self.faults.apply.as_ref() != Some(&why) {
-                    tracing::error!("generation {} is not in force: {why}", snapshot.generation);
-                }
-                self.faults.apply = Some(why);
-                self.publish(false);
-                return;
-            }
+        if let Err(why) = self.bring_into_kernel(&snapshot).await {
+            return self.refuse(&snapshot, why);
         }
         if is_new {
             self.spread(&snapshot).await;
         }
+        if let Err(why) = self.hold_addresses(&snapshot).await {
+            return self.refuse(&snapshot, why);
+        }
+        self.faults.apply = None;
         self.publish(true);
     }
 
+    fn refuse(&mut self, snapshot: &Snapshot, why: String) {
+        if self.faults.apply.as_ref() != Some(&why) {
+            tracing::error!("generation {} is not in force: {why}", snapshot.generation);
+        }
+        self.faults.apply = Some(why);
+        self.publish(false);
+    }
+
     async fn bring_into_kernel(&mut self, snapshot: &Snapshot) -> Result<(), String> {
-        let shared = &self.shared;
-        let is_needed = status::uses_kernel(snapshot) || self.adopted.is_some();
-        match &mut self.kernel {
-            Some(kernel) => kernel
-                .follow_settings(&shared.paths, snapshot, &self.passes)
-                .map_err(|e| e.to_string())?,
-            None if is_needed => {
-                let side = match self.adopted.take() {
-                    Some(side) => side,
-                    None => {
-                        let datapath = &snapshot.settings.datapath;
-                        tokio::task::block_in_place(|| KernelSide::open(&shared.paths, datapath))
-                            .map_err(|e| e.to_string())?
-                    }
-                };
-                let passes = self.passes.clone();
-                let opened = KernelPath::open(&shared.paths, side, snapshot, passes).await;
-                self.kernel = Some(opened.map_err(|e| e.to_string())?);
+        if self.kernel.is_none() && (status::uses_kernel(snapshot) || self.adopted.is_some()) {
+            self.open_kernel(snapshot).await?;
+        }
+        let (Some(kernel), Some(network)) = (&mut self.kernel, &mut self.network) else {
+            return Ok(());
+        };
+        kernel
+            .follow_settings(&self.shared.paths, snapshot, &self.passes)
+            .map_err(|e| e.to_string())?;
+        kernel.bring(network, snapshot).map_err(|e| e.to_string())
+    }
+
+    async fn open_kernel(&mut self, snapshot: &Snapshot) -> Result<(), String> {
+        let paths = &self.shared.paths;
+        let side = match self.adopted.take() {
+            Some(side) => side,
+            None => {
+                let datapath = &snapshot.settings.datapath;
+                tokio::task::block_in_place(|| KernelSide::open(paths, datapath))
+                    .map_err(|e| e.to_string())?
             }
-            None => return Ok(()),
+        };
+        let network = match &mut self.network {
+            Some(network) => network,
+            none => {
+                let mut wanted = kernel::wanted(snapshot);
+                side.tell(&mut wanted);
+                let started = Network::start(paths, wanted).await;
+                none.insert(started.map_err(|e| e.to_string())?)
+            }
+        };
+        let passes = self.passes.clone();
+        self.kernel = Some(KernelPath::open(network, side, snapshot, passes).await);
+        Ok(())
+    }
+
+    /// Puts the addresses of entry points on the host, once whoever answers there is ready.
+    async fn hold_addresses(&mut self, snapshot: &Snapshot) -> Result<(), String> {
+        let paths = &self.shared.paths;
+        let network = match &mut self.network {
+            Some(network) => network,
+            None if !Network::is_needed(paths, snapshot) => return Ok(()),
+            none => {
+                let started = Network::start(paths, kernel::wanted(snapshot)).await;
+                none.insert(started.map_err(|e| e.to_string())?)
+            }
+        };
+        if self.kernel.is_none() {
+            network.want(kernel::wanted(snapshot));
         }
-        match &mut self.kernel {
-            Some(kernel) => kernel.bring(snapshot).await.map_err(|e| e.to_string()),
-            None => Ok(()),
-        }
+        network.hold(snapshot).await.map_err(|e| e.to_string())
     }
 
     /// What follows a new snapshot outside the kernel.
@@ -275,9 +312,14 @@ impl Writer {
     fn publish(&mut self, is_in_force: bool) {
         self.is_unpublished = false;
         let before = self.shared.in_force.load();
+        let in_kernel = self.kernel.as_mut().map(|kernel| kernel.published(&self.in_force));
         let kernel = self.kernel.as_ref();
         let faults = &self.faults;
-        let host_faults = kernel.map(KernelPath::faults).unwrap_or_default();
+        let state = self.network.as_ref().map(Network::state).unwrap_or_default();
+        let mut host_faults = kernel.map(|k| k.faults(&state)).unwrap_or_default();
+        host_faults.extend(self.network.iter().flat_map(Network::faults));
+        let mut host = kernel.map(|k| k.host(&state)).unwrap_or_default();
+        host.addresses = self.network.as_ref().map(Network::addresses).unwrap_or_default();
         let proxy_faults = self.proxy.faults();
         let faults = (faults.apply.iter())
             .chain(&faults.state)
@@ -288,26 +330,26 @@ impl Writer {
         self.shared.in_force.store(Arc::new(InForce {
             snapshot: self.in_force.clone(),
             ready: before.ready || is_in_force,
-            kernel: kernel.map(|k| k.published(&self.in_force)),
+            kernel: in_kernel,
             proxy: self.proxy.view(),
-            obstacles: kernel.map(KernelPath::obstacles).unwrap_or_default(),
-            host: kernel.map(KernelPath::host).unwrap_or_default(),
+            obstacles: self.network.as_ref().map(Network::obstacles).unwrap_or_default(),
+            host,
             providers: self.providers(),
+            sources: self.sources.statuses(),
             last_reload: self.last_reload.clone(),
             faults: faults.cloned().collect(),
         }));
     }
 
+    /// Of files; those over a network tell for themselves.
     fn providers(&self) -> Vec<ProviderStatus> {
-        let main = ProviderStatus {
+        let of = |path: &std::path::Path| ProviderStatus {
             name: "file".to_owned(),
-            source: self.shared.config.display().to_string(),
+            source: path.display().to_string(),
+            ..ProviderStatus::default()
         };
-        let file = self.in_force.settings.file.as_ref().map(|file| ProviderStatus {
-            name: "file".to_owned(),
-            source: file.path.display().to_string(),
-        });
-        [main].into_iter().chain(file).collect()
+        let file = self.in_force.settings.file.as_ref().map(|file| of(&file.path));
+        [of(&self.shared.config)].into_iter().chain(file).collect()
     }
 }
 

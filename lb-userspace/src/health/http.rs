@@ -15,10 +15,10 @@ use http_body_util::{BodyExt, Empty};
 use hyper::{
     Method, Request, Response, StatusCode, Uri,
     body::{Bytes, Incoming},
-    client::conn::http1,
+    client::conn::{http1, http2},
     header::{CONNECTION, HOST, HeaderName, HeaderValue, LOCATION, USER_AGENT},
 };
-use hyper_util::rt::TokioIo;
+use hyper_util::rt::{TokioExecutor, TokioIo};
 use tokio::io::{AsyncRead, AsyncWrite};
 
 use super::probe::{Checking, Failure, Host, Probe, Target};
@@ -33,6 +33,8 @@ pub(crate) struct Http {
     pub(crate) method: String,
     pub(crate) path: String,
     pub(crate) tls: bool,
+    /// HTTP/2 in the clear, as the server's URL says.
+    pub(crate) h2c: bool,
     pub(crate) hostname: Option<String>,
     pub(crate) headers: Vec<(String, String)>,
     pub(crate) status: Option<u16>,
@@ -76,6 +78,8 @@ impl Http {
         let stream = host.ports.connect(target.address).await?;
         if self.tls {
             exchange(host.tls.connect(self.name(target), stream).await?, request).await
+        } else if self.h2c {
+            exchange_h2(stream, request).await
         } else {
             exchange(stream, request).await
         }
@@ -100,7 +104,15 @@ impl Http {
         if !headers.contains_key(HOST) {
             headers.insert(HOST, value_of("Host", &self.authority(target))?);
         }
-        headers.insert(CONNECTION, HeaderValue::from_static("close"));
+        if self.h2c {
+            // The authority stands in the target (RFC 9113 §8.3.1), and connections have no header.
+            let host = headers.remove(HOST).and_then(|host| host.to_str().ok().map(str::to_owned));
+            let uri = format!("http://{}{}", host.unwrap_or_default(), request.uri());
+            *request.uri_mut() =
+                uri.parse().map_err(|_| Failure::server(format!("{uri:?} is no URL")))?;
+        } else {
+            headers.insert(CONNECTION, HeaderValue::from_static("close"));
+        }
         Ok(request)
     }
 
@@ -238,6 +250,25 @@ where
         biased;
         answer = &mut asking => answer,
         // The connection ends first when all has been read; its errors reach the request too.
+        _ = connection => asking.await,
+    }
+}
+
+/// As [`exchange`], by HTTP/2.
+async fn exchange_h2<S>(stream: S, request: Request<Empty<Bytes>>) -> Result<Answer, Failure>
+where
+    S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+{
+    let handshake = http2::handshake(TokioExecutor::new(), TokioIo::new(stream));
+    let (mut sender, connection) = handshake.await.map_err(|e| broken(&e))?;
+    let asking = async move {
+        let response = sender.send_request(request).await.map_err(|e| broken(&e))?;
+        drained(response).await
+    };
+    let mut asking: Pin<&mut (dyn Future<Output = _> + Send)> = pin!(asking);
+    tokio::select! {
+        biased;
+        answer = &mut asking => answer,
         _ = connection => asking.await,
     }
 }

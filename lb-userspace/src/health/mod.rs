@@ -41,7 +41,7 @@ pub use resolve::{NameState, NameStates, Names};
 use task::{Plan, Shared, Shown, Task};
 
 use crate::{
-    model::{Backend, BackendId, BackendState, Health, HealthCheck, Id, Scheme, Service, Snapshot},
+    model::{Backend, BackendId, BackendState, Health, HealthCheck, Id, Service, Snapshot},
     reconcile::Event,
 };
 
@@ -216,7 +216,7 @@ fn target(backend: &Backend, check: &HealthCheck) -> Target {
     Target {
         address,
         host: host.trim_start_matches('[').trim_end_matches(']').to_owned(),
-        tls: backend.options.scheme == Scheme::Https,
+        scheme: backend.options.scheme,
     }
 }
 

@@ -3,7 +3,7 @@
 use std::{fmt, future::Future, io, net::SocketAddr, pin::Pin, time::Duration};
 
 use super::{grpc, http, socket::Ports, tcp, tls::Tls};
-use crate::model::CheckKind;
+use crate::model::{CheckKind, Scheme};
 
 /// The probe that does what a check asks of `target`. One line for each kind.
 pub(crate) fn of(kind: &CheckKind, target: &Target) -> Box<dyn Probe> {
@@ -13,7 +13,8 @@ pub(crate) fn of(kind: &CheckKind, target: &Target) -> Box<dyn Probe> {
             Box::new(http::Http {
                 method: method.clone(),
                 path: path.clone(),
-                tls: tls.unwrap_or(target.tls),
+                tls: tls.unwrap_or(target.scheme == Scheme::Https),
+                h2c: tls.is_none() && target.scheme == Scheme::H2c,
                 hostname: hostname.clone(),
                 headers: headers.clone(),
                 status: *status,
@@ -21,7 +22,7 @@ pub(crate) fn of(kind: &CheckKind, target: &Target) -> Box<dyn Probe> {
             })
         }
         CheckKind::Grpc { tls, hostname, headers } => Box::new(grpc::Grpc {
-            tls: tls.unwrap_or(target.tls),
+            tls: tls.unwrap_or(target.scheme == Scheme::Https),
             hostname: hostname.clone(),
             headers: headers.clone(),
         }),
@@ -44,8 +45,8 @@ pub(crate) struct Target {
     pub(crate) address: SocketAddr,
     /// The server's host as configured: an IP address or a name.
     pub(crate) host: String,
-    /// Whether the server's own URL says `https`.
-    pub(crate) tls: bool,
+    /// What the server's own URL says.
+    pub(crate) scheme: Scheme,
 }
 
 /// What checks take from this host.

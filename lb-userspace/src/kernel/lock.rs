@@ -1,22 +1,23 @@
 //! One daemon per instance.
 
 use std::{
-    fs::{self, File, OpenOptions},
+    fs::{self, File, OpenOptions, TryLockError},
     io::{Read, Seek, Write},
-    os::unix::fs::OpenOptionsExt,
+    os::{
+        fd::{AsFd, BorrowedFd, OwnedFd},
+        unix::fs::OpenOptionsExt,
+    },
 };
-
-use nix::fcntl::{Flock, FlockArg};
 
 use super::{
     KernelError, Paths,
     error::{KernelError as E, Result},
 };
 
-/// The lock of an instance; given up when dropped or when the process dies.
+/// The lock of an instance; given up once every process that has it has dropped it or is dead.
 #[derive(Debug)]
 pub struct InstanceLock {
-    _file: Flock<File>,
+    file: File,
 }
 
 impl InstanceLock {
@@ -27,7 +28,7 @@ impl InstanceLock {
     pub fn take(paths: &Paths) -> Result<Self> {
         fs::create_dir_all(paths.run_folder()).map_err(E::file(paths.run_folder()))?;
         let path = paths.pid_file();
-        let file = OpenOptions::new()
+        let mut file = OpenOptions::new()
             .read(true)
             .write(true)
             .create(true)
@@ -35,18 +36,38 @@ impl InstanceLock {
             .mode(0o644)
             .open(&path)
             .map_err(E::file(&path))?;
-        let mut file = match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
-            Ok(file) => file,
-            Err((mut file, nix::errno::Errno::EWOULDBLOCK)) => {
+        match file.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => {
                 return Err(KernelError::Running {
                     instance: paths.instance().into(),
                     pid: read_pid(&mut file),
                 });
             }
-            Err((_, errno)) => return Err(E::file(path)(errno.into())),
-        };
-        write_pid(&mut file).map_err(E::file(path))?;
-        Ok(Self { _file: file })
+            Err(TryLockError::Error(error)) => return Err(E::file(path)(error)),
+        }
+        let mut lock = Self { file };
+        lock.sign(paths)?;
+        Ok(lock)
+    }
+
+    /// Takes over the lock that another process has handed over; it is both's now. That
+    /// process's id stays beside it until [`Self::sign`].
+    pub fn inherit(descriptor: OwnedFd) -> Self {
+        Self { file: descriptor.into() }
+    }
+
+    /// For whoever takes it over.
+    pub fn descriptor(&self) -> BorrowedFd<'_> {
+        self.file.as_fd()
+    }
+
+    /// Writes this process's id beside it.
+    ///
+    /// # Errors
+    /// The pid file can't be written.
+    pub fn sign(&mut self, paths: &Paths) -> Result<()> {
+        write_pid(&mut self.file).map_err(E::file(paths.pid_file()))
     }
 
     /// The pid of the daemon that runs the instance, if one does.
@@ -61,8 +82,8 @@ impl InstanceLock {
             Err(e) => return Err(E::file(path)(e)),
         };
         let pid = read_pid(&mut file);
-        match Flock::lock(file, FlockArg::LockSharedNonblock) {
-            Ok(_) => Ok(None),
+        match file.try_lock_shared() {
+            Ok(()) => Ok(None),
             Err(_) => Ok(Some(pid)),
         }
     }
@@ -101,6 +122,18 @@ mod tests {
         drop(lock);
         assert_eq!(InstanceLock::holder(&paths).unwrap(), None);
         InstanceLock::take(&paths).unwrap();
+        fs::remove_file(paths.pid_file()).unwrap();
+    }
+
+    #[test]
+    fn a_lock_that_is_handed_over_outlives_its_first_holder() {
+        let paths = paths("inherited");
+        let lock = InstanceLock::take(&paths).unwrap();
+        let second = InstanceLock::inherit(lock.descriptor().try_clone_to_owned().unwrap());
+        drop(lock);
+        assert!(InstanceLock::take(&paths).is_err());
+        drop(second);
+        drop(InstanceLock::take(&paths).unwrap());
         fs::remove_file(paths.pid_file()).unwrap();
     }
 

@@ -46,6 +46,7 @@ mod paths;
 mod pins;
 pub mod poke;
 mod preflight;
+pub mod rights;
 mod rings;
 mod stats;
 mod sweep;

@@ -43,6 +43,11 @@ impl Paths {
         self.run_folder().join(format!("{}.pid", self.instance))
     }
 
+    /// Where the next daemon asks for what this one has: `/run/lb/NAME.takeover`.
+    pub fn takeover(&self) -> PathBuf {
+        self.run_folder().join(format!("{}.takeover", self.instance))
+    }
+
     /// `/run/lb`.
     pub fn run_folder(&self) -> &'static Path {
         Path::new("/run/lb")

@@ -32,7 +32,7 @@ mod strip_prefix;
 mod strip_prefix_regex;
 pub mod tcp;
 #[cfg(test)]
-mod testing;
+pub(crate) mod testing;
 #[cfg(test)]
 mod tests;
 

@@ -9,7 +9,9 @@ use std::{
 use super::{
     Kind, Surroundings,
     parts::{self, StatusRanges},
+    reasons,
     rolling::Rolling,
+    streams::whole,
 };
 use crate::{
     config::{
@@ -18,7 +20,10 @@ use crate::{
         values::Whole,
     },
     model::Fault,
-    proxy::{Exchange, Filter, Retry as Wanted, RetryBudget, RetryWhen, Step},
+    proxy::{
+        Body, Exchange, Filter, Outcome, Reply, Retry as Wanted, RetryBudget, RetryWhen, Step,
+        forward::is_idempotent,
+    },
 };
 
 object! {
@@ -142,7 +147,33 @@ struct Retrier(Wanted);
 impl Filter for Retrier {
     fn request<'a>(&'a self, exchange: &'a mut Exchange) -> Step<'a> {
         exchange.retry = Some(self.0.clone());
-        Step::Next
+        if !self.keeps(exchange) {
+            return Step::Next;
+        }
+        Step::Wait(Box::pin(async move {
+            match exchange.body.collect(u64::MAX).await {
+                Ok((bytes, trailers)) => {
+                    exchange.body = whole(bytes, trailers);
+                    Outcome::Next
+                }
+                Err(_) => {
+                    let text = "Bad Request: the body broke off";
+                    Outcome::Reply(Reply::text(400, reasons::BODY_BROKE_OFF, text))
+                }
+            }
+        }))
+    }
+}
+
+impl Retrier {
+    /// Whether the body is kept in memory, so that it can be sent again: where the request may be
+    /// repeated at all, and the body says that it isn't too long.
+    fn keeps(&self, exchange: &Exchange) -> bool {
+        let is_short = |length| self.0.max_body.is_none_or(|most| length <= most);
+        matches!(exchange.body, Body::Stream(_))
+            && exchange.body.length().is_some_and(is_short)
+            && self.0.attempts > 1
+            && (self.0.any_method || is_idempotent(exchange.request.method()))
     }
 }
 
@@ -198,8 +229,11 @@ impl RetryBudget for Budget {
 
 #[cfg(test)]
 mod tests {
-    use super::super::testing::{fault, filter, request};
+    use bytes::Bytes;
+
+    use super::super::testing::{block_on, fault, filter, request};
     use super::*;
+    use crate::proxy::{BodyError, Frame, body::Source};
 
     fn wanted(keys: &str) -> Wanted {
         let mut exchange = Exchange::made_up("GET /");
@@ -221,6 +255,39 @@ mod tests {
         assert!(!all.when.wants(1, None) && all.any_method);
         let tried = [400, 401, 499, 500, 599].map(|status| all.when.wants(1, Some(status)));
         assert_eq!(tried, [true, false, false, true, true]);
+    }
+
+    #[test]
+    fn bodies_are_kept_that_may_be_sent_again() {
+        struct Known(Option<&'static [u8]>);
+        impl Source for Known {
+            fn poll_frame(
+                &mut self,
+                _: &mut std::task::Context<'_>,
+            ) -> std::task::Poll<Option<Result<Frame, BodyError>>> {
+                let bytes = self.0.take().map(Bytes::from_static);
+                std::task::Poll::Ready(bytes.map(|bytes| Ok(Frame::Data(bytes))))
+            }
+
+            fn length(&self) -> Option<u64> {
+                self.0.map(|bytes| bytes.len() as u64)
+            }
+        }
+        for (keys, method, kept) in [
+            ("attempts: 2", "PUT", true),
+            ("attempts: 2", "POST", false),
+            ("attempts: 2, retryNonIdempotentMethod: true", "POST", true),
+            ("attempts: 2, maxRequestBodyBytes: 4", "PUT", true),
+            ("attempts: 2, maxRequestBodyBytes: 3", "PUT", false),
+            ("attempts: 2, maxRequestBodyBytes: -1", "PUT", true),
+            ("attempts: 1", "PUT", false),
+        ] {
+            let mut exchange = Exchange::made_up(&format!("{method} /"));
+            exchange.body = Body::Stream(Box::new(Known(Some(b"body"))));
+            assert!(request(&*filter(&format!("retry: {{ {keys} }}")), &mut exchange).is_none());
+            assert_eq!(matches!(exchange.body, Body::Full(_)), kept, "{keys} {method}");
+            assert_eq!(&block_on(exchange.body.collect(9)).unwrap().0[..], b"body");
+        }
     }
 
     #[test]

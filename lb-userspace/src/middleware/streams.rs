@@ -4,7 +4,35 @@ use std::task::{Context, Poll};
 
 use bytes::Bytes;
 
-use crate::proxy::{Body, BodyError, Frame, body::Source};
+use crate::proxy::{Body, BodyError, Frame, Head, body::Source};
+
+/// A body that is all there.
+pub(super) fn whole(bytes: Bytes, trailers: Option<Head>) -> Body {
+    match trailers {
+        None if bytes.is_empty() => Body::Empty,
+        None => Body::Full(bytes),
+        Some(trailers) => Body::Stream(Box::new(Whole { bytes, trailers: Some(trailers) })),
+    }
+}
+
+/// Bytes with trailers.
+struct Whole {
+    bytes: Bytes,
+    trailers: Option<Head>,
+}
+
+impl Source for Whole {
+    fn poll_frame(&mut self, _: &mut Context<'_>) -> Poll<Option<Result<Frame, BodyError>>> {
+        if !self.bytes.is_empty() {
+            return Poll::Ready(Some(Ok(Frame::Data(std::mem::take(&mut self.bytes)))));
+        }
+        Poll::Ready(self.trailers.take().map(|head| Ok(Frame::Trailers(head))))
+    }
+
+    fn length(&self) -> Option<u64> {
+        Some(self.bytes.len() as u64)
+    }
+}
 
 /// Frames that were looked at, in front of the rest.
 pub(super) struct Prepended {

@@ -13,7 +13,7 @@ use crate::{
 };
 
 /// Reads a middleware as a file has it; the faults where it is none.
-pub(super) fn read(yaml: &str) -> Result<Settings, Vec<String>> {
+pub(crate) fn read(yaml: &str) -> Result<Settings, Vec<String>> {
     let node = syntax::parse(Path::new("test.yaml"), yaml.as_bytes()).expect("the test's YAML");
     let mut cx = Cx::new("test.yaml");
     let raw = Raw::decode(&node, &mut cx);

@@ -6,6 +6,7 @@ mod access_log;
 mod entry;
 mod fault;
 mod http;
+mod providers;
 mod service;
 mod settings;
 mod update;
@@ -20,6 +21,7 @@ pub use http::{
     PassiveCheck, Pem, RouterTls, SameSite, Scheme, ServerOptions, TlsConfig, TlsOptions,
     TlsVersion, Transport,
 };
+pub use providers::{Docker, Exposure};
 pub use service::{
     Algorithm, Backend, BackendState, CheckKind, Forwarding, Health, HealthCheck, OnDown, OnEmpty,
     Resolved, Server, Service,

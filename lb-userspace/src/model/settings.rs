@@ -2,7 +2,7 @@
 
 use std::{net::IpAddr, net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 
-use super::{AccessLog, Transport};
+use super::{AccessLog, Docker, Transport};
 
 /// Settings of the instance.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -11,6 +11,8 @@ pub struct Settings {
     pub datapath: Datapath,
     /// `providers.file`, if any.
     pub file: Option<FileProvider>,
+    /// `providers.docker`, if any.
+    pub docker: Option<Docker>,
     /// Longest pause between a source's change and its being applied. Default 0.
     pub throttle: Duration,
     /// The admin API.

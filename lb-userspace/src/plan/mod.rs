@@ -14,6 +14,6 @@ pub mod vip_table;
 
 pub use diff::Plan;
 pub use fake::FakeSink;
-pub use lower::{KernelFacts, Lowered, Obstacle, lower};
+pub use lower::{KernelFacts, Lowered, Lowerer, Obstacle, lower};
 pub use view::{IfaceView, KernelView, MapSink, NetView, NextHop, Op, RingView};
 pub use vip_table::{VipKey, VipTable, VipTableError};

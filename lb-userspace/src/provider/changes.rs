@@ -12,6 +12,7 @@ pub(super) fn settings(old: &Settings, new: &Settings, changes: &mut Vec<String>
     datapath(&old.datapath, &new.datapath, changes);
     let sections = [
         ("providers.file", old.file != new.file),
+        ("providers.docker", old.docker != new.docker),
         ("providers.providersThrottleDuration", old.throttle != new.throttle),
         ("api", old.api != new.api),
         ("metrics", old.metrics != new.metrics),

@@ -8,7 +8,7 @@ use std::{
     pin::Pin,
 };
 
-use super::{Content, Provider, Reading, Text, watch::Watcher};
+use super::{Asked, Content, Provider, Reading, Text, watch::Watcher};
 use crate::{
     config::{PROVIDER, read, syntax::SUFFIXES, unreadable},
     model::{self, Settings},
@@ -20,14 +20,14 @@ pub(crate) struct FileProvider {
     watcher: Option<Watcher>,
 }
 
-impl FileProvider {
-    /// The provider, where `settings` asks for it.
-    pub(crate) fn asked_for(settings: &Settings, follows: bool) -> Option<Box<dyn Provider>> {
-        let file = settings.file.clone()?;
+/// The provider, where `settings` asks for it.
+pub(super) fn asked_for(settings: &Settings) -> Option<Asked> {
+    let file = settings.file.clone()?;
+    Some(Asked::new(&("file", file.clone(), settings.throttle), move |around| {
         let watcher =
-            (follows && file.watch).then(|| Watcher::new(file.clone(), settings.throttle));
-        Some(Box::new(Self { settings: file, watcher }))
-    }
+            (around.follows && file.watch).then(|| Watcher::new(file.clone(), around.throttle));
+        Box::new(FileProvider { settings: file, watcher })
+    }))
 }
 
 impl Provider for FileProvider {

@@ -1,22 +1,59 @@
-//! Where routers and services come from. A provider is one file of this folder and one line of
-//! [`registered`].
+//! Where routers and services come from. A provider is one file (or folder) here and one line of
+//! [`registered`]. Those over a network are a [`link::Source`]; those that find instances with labels
+//! make their documents by [`discovery`].
 
+mod backoff;
 mod changes;
+pub(crate) mod discovery;
+mod docker;
 mod file;
 mod fingerprint;
+mod link;
 mod settle;
 mod sources;
+mod status;
 mod watch;
 
-use std::{future::Future, path::PathBuf, pin::Pin};
+use std::{future::Future, path::PathBuf, pin::Pin, sync::Arc, time::Duration};
 
 pub use sources::{Checked, Reload, Scope, Sources, check};
+pub use status::Status;
 
 use crate::model::{Fault, Settings};
 
-/// The providers that `settings` asks for; `follows` says whether they are to tell of changes.
-fn registered(settings: &Settings, follows: bool) -> Vec<Box<dyn Provider>> {
-    [file::FileProvider::asked_for(settings, follows)].into_iter().flatten().collect()
+/// The providers that `settings` asks for.
+fn registered(settings: &Settings) -> Vec<Asked> {
+    [file::asked_for(settings), docker::asked_for(settings)].into_iter().flatten().collect()
+}
+
+/// Makes a provider.
+type Make = Box<dyn FnOnce(&Around) -> Box<dyn Provider>>;
+
+/// A provider that is asked for.
+pub(crate) struct Asked {
+    /// Its settings in words: one that is as it was goes on.
+    key: String,
+    make: Make,
+}
+
+impl Asked {
+    pub(crate) fn new(
+        settings: &impl std::fmt::Debug,
+        make: impl FnOnce(&Around) -> Box<dyn Provider> + 'static,
+    ) -> Self {
+        Self { key: format!("{settings:?}"), make: Box::new(make) }
+    }
+}
+
+/// What a provider may need of what is around it.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Around {
+    /// Whether it is to tell of changes; `lb check` asks nobody.
+    pub(crate) follows: bool,
+    /// `providersThrottleDuration`.
+    pub(crate) throttle: Duration,
+    /// The instance's state folder, where there is an instance.
+    pub(crate) state: Option<PathBuf>,
 }
 
 /// A source of routers and services.
@@ -30,6 +67,11 @@ pub(crate) trait Provider: Send {
     /// Resolves when something has changed and come to rest, so that reading it makes sense.
     /// Dropping the future loses nothing.
     fn changed(&mut self) -> Pin<Box<dyn Future<Output = ()> + Send + '_>>;
+
+    /// How its source is doing, where that is over a network.
+    fn status(&self) -> Option<Arc<Status>> {
+        None
+    }
 }
 
 /// What a provider read.
@@ -55,6 +97,8 @@ pub(crate) struct Text {
 pub(crate) enum Content {
     /// All of it.
     Bytes(Vec<u8>),
+    /// A document that was read already.
+    Read(Arc<link::Part>),
     /// Why it can't be read.
     Unreadable(Fault),
     /// It is still being written: its last state stays for now.

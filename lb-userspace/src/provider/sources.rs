@@ -6,16 +6,15 @@ use std::{
     path::{Path, PathBuf},
     sync::Arc,
     task::Poll,
-    time::Duration,
 };
 
 use super::{
-    Content, Provider, Reading, changes, registered,
+    Around, Asked, Content, Provider, Reading, Status, changes, registered,
     settle::{Good, Key, Set, Settled, resolved, settle},
 };
 use crate::{
     config::{HostPorts, PROVIDER, build, in_order, read},
-    model::{Dynamic, EntryPoint, Fault, FileProvider, Settings},
+    model::{Dynamic, EntryPoint, Fault, Settings},
     reconcile::Event,
 };
 
@@ -58,9 +57,9 @@ pub struct Sources {
     main: PathBuf,
     /// Whether changes are to be followed at all.
     follows: bool,
-    providers: Vec<Box<dyn Provider>>,
-    /// What they were made for.
-    provided: Option<(Option<FileProvider>, Duration)>,
+    state: Option<PathBuf>,
+    /// Each with the key of its settings.
+    providers: Vec<(String, Box<dyn Provider>)>,
     /// What is in force of each file.
     good: Set,
     /// Put together.
@@ -78,15 +77,30 @@ impl Sources {
     /// Every fault, where the main file has one for which it is refused whole. A missing or faulty
     /// file of a provider is no error: it is among the faults of the [`Reload`].
     pub fn open(main: impl Into<PathBuf>) -> Result<(Self, Reload), Vec<Fault>> {
-        Self::begin(main.into(), true)
+        Self::begin(main.into(), true, None)
     }
 
-    fn begin(main: PathBuf, follows: bool) -> Result<(Self, Reload), Vec<Fault>> {
+    /// As [`Self::open`], with what providers kept in the state folder by the last run.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn open_with(
+        main: impl Into<PathBuf>,
+        state: PathBuf,
+    ) -> Result<(Self, Reload), Vec<Fault>> {
+        Self::begin(main.into(), true, Some(state))
+    }
+
+    fn begin(
+        main: PathBuf,
+        follows: bool,
+        state: Option<PathBuf>,
+    ) -> Result<(Self, Reload), Vec<Fault>> {
         let mut sources = Self {
             main,
             follows,
+            state,
             providers: Vec::new(),
-            provided: None,
             good: Set::new(),
             settings: Settings::default(),
             entry_points: BTreeMap::new(),
@@ -108,7 +122,7 @@ impl Sources {
     /// Resolves when a provider has something new: time for a [`Scope::Providers`]. Dropping the
     /// future loses nothing.
     pub async fn changed(&mut self) {
-        let mut waits: Vec<_> = self.providers.iter_mut().map(|one| one.changed()).collect();
+        let mut waits: Vec<_> = self.providers.iter_mut().map(|(_, one)| one.changed()).collect();
         poll_fn(|context| {
             let ready = waits.iter_mut().any(|wait| wait.as_mut().poll(context).is_ready());
             if ready { Poll::Ready(()) } else { Poll::Pending }
@@ -129,12 +143,8 @@ impl Sources {
         let Some(settings) = read.settings(&main) else {
             return Err(in_order(read.faults));
         };
-        let provided = Some((settings.file.clone(), settings.throttle));
-        if provided != self.provided {
-            self.providers = registered(&settings, self.follows);
-            self.provided = provided;
-        }
-        for provider in &mut self.providers {
+        self.ask_for(&settings);
+        for (_, provider) in &mut self.providers {
             let reading = provider.read(scope == Scope::All);
             read.provider(provider.name(), reading, &self.good);
         }
@@ -153,6 +163,23 @@ impl Sources {
         reload.faults = in_order([faults, reload.faults].concat());
         reload.is_again = is_again;
         Ok(reload)
+    }
+
+    /// How sources over a network are doing.
+    pub fn statuses(&self) -> Vec<Arc<Status>> {
+        self.providers.iter().filter_map(|(_, provider)| provider.status()).collect()
+    }
+
+    /// Makes the providers that are new or asked for otherwise; the others go on.
+    fn ask_for(&mut self, settings: &Settings) {
+        let throttle = settings.throttle;
+        let around = Around { follows: self.follows, throttle, state: self.state.clone() };
+        let mut before: BTreeMap<String, Box<dyn Provider>> =
+            std::mem::take(&mut self.providers).into_iter().collect();
+        for Asked { key, make } in registered(settings) {
+            let provider = before.remove(&key).unwrap_or_else(|| make(&around));
+            self.providers.push((key, provider));
+        }
     }
 
     /// Makes the events that lead from what is in force to what has been settled on.
@@ -252,6 +279,11 @@ impl Read {
                     let parsed = build::provider_file(&key.file, &bytes, provider);
                     self.parsed(key, bytes, parsed, good);
                 }
+                Content::Read(part) => {
+                    self.faults.extend(part.out.iter().cloned());
+                    let bytes = part.stamp.to_be_bytes().to_vec();
+                    self.parsed(key, bytes, part.parsed.clone(), good);
+                }
                 Content::Unreadable(fault) => self.unreadable(key, fault, good),
                 Content::Unsettled => self.fall_back(key, good),
             }
@@ -306,11 +338,13 @@ fn same_file(one: &Path, other: &Path) -> bool {
 
 /// Validates the main file and all that it names, without anything in force: `lb check`.
 pub fn check(main: &Path) -> Checked {
-    match Sources::begin(main.to_owned(), false) {
+    match Sources::begin(main.to_owned(), false, None) {
         Ok((_, reload)) => Checked { faults: reload.faults, warnings: reload.warnings },
         Err(faults) => Checked { faults, warnings: Vec::new() },
     }
 }
 
+#[cfg(test)]
+mod http_tests;
 #[cfg(test)]
 mod tests;

@@ -23,7 +23,7 @@ use tokio::{
     time::timeout,
 };
 
-use super::{Head, Stream, Wait, io::Plain, tls::Connector};
+use super::{Head, Stream, Wait, forward::is_idempotent, io::Plain, tls::Connector};
 use crate::model::ClientTls;
 
 /// Whoever can be asked; a real server or a test's.
@@ -232,11 +232,6 @@ impl Fetcher {
         let why = error.source().map_or_else(|| error.to_string(), |why| format!("{error}: {why}"));
         FetchError::NoAnswer(self.authority.clone(), why)
     }
-}
-
-/// RFC 9110 §9.2.2.
-fn is_idempotent(method: &str) -> bool {
-    matches!(method, "GET" | "HEAD" | "OPTIONS" | "TRACE" | "PUT" | "DELETE")
 }
 
 type Sender = SendRequest<Full<Bytes>>;

@@ -109,23 +109,49 @@ async fn service_answer(
     if let Some(retry) = &retry {
         retry.budget.deposit();
     }
+    let begun = Instant::now();
     let mut avoid = Vec::new();
     for attempt in 1.. {
         let tried = attempt_once(worker, service, exchange, alarm, &mut avoid).await;
-        let Err(failure) = tried else { return };
-        if !failure.is_safe || !again(retry.as_ref(), attempt).await {
-            exchange.network_error = failure.is_network;
-            exchange.answer = Answer::from(failure.reply);
-            return;
+        let Some(retry) = &retry else { return settle(exchange, tried) };
+        let (is_safe, status) = match &tried {
+            Ok(()) => (retry.may_repeat(exchange), Some(exchange.answer.head.status())),
+            Err(failure) => {
+                let is_safe = failure.is_network && retry.may_repeat(exchange);
+                (failure.is_safe || is_safe, None)
+            }
+        };
+        if !is_safe || !again(retry, attempt, status, begun).await {
+            return settle(exchange, tried);
         }
+        exchange.answer = Answer::default();
         exchange.retries += 1;
     }
 }
 
-/// Whether another attempt is granted; waits for its time.
-async fn again(retry: Option<&Retry>, attempt: u32) -> bool {
-    let Some(retry) = retry else { return false };
-    if attempt >= retry.attempts || !retry.budget.withdraw() {
+/// What an attempt came to is the answer.
+fn settle(exchange: &mut Exchange, tried: Result<(), Failure>) {
+    if let Err(failure) = tried {
+        exchange.network_error = failure.is_network;
+        exchange.answer = Answer::from(failure.reply);
+    }
+}
+
+impl Retry {
+    /// Whether a request may reach a server twice.
+    fn may_repeat(&self, exchange: &Exchange) -> bool {
+        !exchange.body_was_taken && (self.any_method || is_idempotent(exchange.request.method()))
+    }
+}
+
+/// Whether another attempt is wanted and granted; waits for its time.
+async fn again(retry: &Retry, attempt: u32, status: Option<u16>, begun: Instant) -> bool {
+    let is_late = || retry.timeout.is_some_and(|timeout| begun.elapsed() >= timeout);
+    if attempt >= retry.attempts
+        || !retry.when.wants(attempt, status)
+        || is_late()
+        || !retry.budget.withdraw()
+    {
         return false;
     }
     let pause = retry.initial_interval.saturating_mul(1 << (attempt - 1).min(16));
@@ -297,7 +323,10 @@ fn sent_badly(exchange: &Exchange, error: SendError) -> Tried {
 /// Whether a request may be sent twice: its method is idempotent (RFC 9110 §9.2.2) and its body,
 /// if it has one, is still there.
 fn may_repeat(exchange: &Exchange) -> bool {
-    let method = exchange.request.method();
-    !exchange.body_was_taken
-        && matches!(method, "GET" | "HEAD" | "OPTIONS" | "TRACE" | "PUT" | "DELETE")
+    !exchange.body_was_taken && is_idempotent(exchange.request.method())
+}
+
+/// RFC 9110 §9.2.2.
+pub(crate) fn is_idempotent(method: &str) -> bool {
+    matches!(method, "GET" | "HEAD" | "OPTIONS" | "TRACE" | "PUT" | "DELETE")
 }

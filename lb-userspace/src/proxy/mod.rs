@@ -41,7 +41,7 @@ pub use filter::{Filter, Outcome, Reply, Step, Wait};
 pub use head::Head;
 pub use internal::Internals;
 pub use io::Stream;
-pub use run::Proxy;
+pub use run::{Listening, Proxy};
 pub use tcp::ConnectionCounts;
 pub use view::{Traffic, View};
 #[cfg(test)]

@@ -4,6 +4,7 @@ use std::{
     collections::BTreeMap,
     io,
     net::{IpAddr, Ipv6Addr, SocketAddr, TcpListener},
+    os::fd::{AsFd, OwnedFd},
     sync::Arc,
     time::Duration,
 };
@@ -26,14 +27,23 @@ const BACKLOG: i32 = 4096;
 const LAST_LINES: Duration = Duration::from_secs(2);
 
 /// Where and for what.
-type Listening = (SocketAddr, model::Protocol);
+pub type Listening = (SocketAddr, model::Protocol);
+
+/// An entry point's sockets.
+struct Open {
+    at: Listening,
+    /// For whoever takes them over.
+    sockets: Vec<OwnedFd>,
+}
 
 /// Workers and what they serve. Dropping it ends nothing: see [`Self::drain`].
 pub struct Proxy {
     workers: Vec<Handle>,
     tables: Tables,
     /// By entry point: where it listens.
-    listening: BTreeMap<String, Listening>,
+    listening: BTreeMap<String, Open>,
+    /// Sockets of another process, until the first snapshot says what they are for.
+    inherited: BTreeMap<Listening, Vec<OwnedFd>>,
     faults: Vec<String>,
 }
 
@@ -51,7 +61,34 @@ impl Proxy {
     pub fn start(workers: usize, internals: Option<Internals>) -> io::Result<Self> {
         let workers = (0..workers.max(1)).map(Handle::start).collect::<io::Result<_>>()?;
         let tables = Tables::new(internals);
-        Ok(Self { workers, tables, listening: BTreeMap::new(), faults: Vec::new() })
+        let (listening, inherited) = (BTreeMap::new(), BTreeMap::new());
+        Ok(Self { workers, tables, listening, inherited, faults: Vec::new() })
+    }
+
+    /// Listens on these where the first snapshot asks for their addresses: they are another
+    /// process's, which may hold who has connected and isn't accepted yet.
+    pub fn inherit(&mut self, sockets: impl IntoIterator<Item = (Listening, OwnedFd)>) {
+        for (at, socket) in sockets {
+            self.inherited.entry(at).or_default().push(socket);
+        }
+    }
+
+    /// What another process needs to listen in place of this one.
+    ///
+    /// # Errors
+    /// No descriptor is left.
+    pub fn sockets(&self) -> io::Result<Vec<(Listening, OwnedFd)>> {
+        let all = self.listening.values().flat_map(|open| {
+            let copy = |socket: &OwnedFd| Ok((open.at, socket.try_clone()?));
+            open.sockets.iter().map(copy)
+        });
+        all.collect()
+    }
+
+    /// Accepts nothing more: another process does so from the same sockets.
+    pub fn hand_over(&mut self) {
+        self.listening.clear();
+        self.tell_all(|| Order::HandOver);
     }
 
     /// Serves what `snapshot` says: sockets are opened and closed, tables swapped; requests under
@@ -64,7 +101,7 @@ impl Proxy {
         let gone: Vec<String> = self
             .listening
             .iter()
-            .filter(|(name, at)| wanted.get(*name) != Some(at))
+            .filter(|(name, open)| wanted.get(*name) != Some(&open.at))
             .map(|(name, _)| name.clone())
             .collect();
         for name in gone {
@@ -72,20 +109,13 @@ impl Proxy {
             self.tell_all(|| Order::Close(name.as_str().into()));
         }
         for (name, at) in wanted {
-            let ip = at.0.ip();
-            if !is_on_host(ip) {
-                self.faults.push(format!(
-                    "entry point {name:?}: this host doesn't have {ip}, so that nothing comes in \
-                     there; lb adds the addresses of kernel routers alone so far: add it by \
-                     `ip address add`"
-                ));
-            }
             if !self.listening.contains_key(&name)
                 && let Err(error) = self.listen(&name, at)
             {
                 self.faults.push(format!("entry point {name:?}: listening on {}: {error}", at.0));
             }
         }
+        self.inherited.clear();
     }
 
     /// What could not be done as asked: sockets, and routers that are off.
@@ -172,31 +202,41 @@ impl Proxy {
     }
 
     fn listen(&mut self, name: &str, at: Listening) -> io::Result<()> {
-        match at {
+        let inherited = self.inherited.remove(&at).unwrap_or_default();
+        let sockets = match at {
             (address, model::Protocol::Udp) => {
                 let Some(entry) = self.tables.udp.get(name) else { return Ok(()) };
-                self.hand_out(|| udp::bind(address), |s| Order::ListenUdp(Arc::clone(entry), s))?;
+                let order = |socket| Order::ListenUdp(Arc::clone(entry), socket);
+                self.hand_out(inherited, || udp::bind(address), order)?
             }
             (address, _) => {
                 let Some(entry) = self.tables.entries.get(name) else { return Ok(()) };
-                self.hand_out(|| socket(address), |s| Order::Listen(Arc::clone(entry), s))?;
+                let order = |socket| Order::Listen(Arc::clone(entry), socket);
+                self.hand_out(inherited, || socket(address), order)?
             }
-        }
-        self.listening.insert(name.to_owned(), at);
+        };
+        self.listening.insert(name.to_owned(), Open { at, sockets });
         Ok(())
     }
 
-    /// A socket for each worker, or for none.
-    fn hand_out<S>(
+    /// A socket for each worker, or for none. Those inherited are all listened on, for somebody may
+    /// wait in each; returns copies.
+    fn hand_out<S: AsFd + From<OwnedFd>>(
         &self,
+        inherited: Vec<OwnedFd>,
         bind: impl Fn() -> io::Result<S>,
         order: impl Fn(S) -> Order,
-    ) -> io::Result<()> {
-        let sockets = self.workers.iter().map(|_| bind()).collect::<io::Result<Vec<_>>>()?;
-        for (worker, socket) in self.workers.iter().zip(sockets) {
+    ) -> io::Result<Vec<OwnedFd>> {
+        let mut sockets: Vec<S> = inherited.into_iter().map(S::from).collect();
+        while sockets.len() < self.workers.len() {
+            sockets.push(bind()?);
+        }
+        let copies = sockets.iter().map(|socket| socket.as_fd().try_clone_to_owned());
+        let copies = copies.collect::<io::Result<_>>()?;
+        for (worker, socket) in self.workers.iter().cycle().zip(sockets) {
             worker.tell(order(socket));
         }
-        Ok(())
+        Ok(copies)
     }
 
     fn tell_all(&self, order: impl Fn() -> Order) {
@@ -230,11 +270,6 @@ fn wanted(snapshot: &Snapshot) -> BTreeMap<String, Listening> {
             (point.name.clone(), (SocketAddr::new(ip, point.port), point.protocol))
         })
         .collect()
-}
-
-/// Whether a packet to this address comes to a socket here.
-fn is_on_host(ip: IpAddr) -> bool {
-    std::net::UdpSocket::bind((ip, 0)).is_ok()
 }
 
 /// A socket that listens beside those of the other workers. An address that the host doesn't

@@ -34,12 +34,14 @@ use super::{
 
 /// What a worker is told.
 pub(crate) enum Order {
-    /// Accept connections of an entry point from this socket, in place of the one before.
+    /// Accept connections of an entry point from this socket, too.
     Listen(Arc<Entry>, StdListener),
-    /// Take datagrams of an entry point from this socket, in place of the one before.
+    /// Take datagrams of an entry point from this socket, too.
     ListenUdp(Arc<udp::Entry>, std::net::UdpSocket),
     /// Accept no more of this entry point's but what has connected already.
     Close(Arc<str>),
+    /// Accept nothing more: another process does so from the same sockets.
+    HandOver,
     /// Accept no more but what has connected already; end connections as they become idle, all of
     /// them after the time.
     Drain(Duration, oneshot::Sender<()>),
@@ -116,7 +118,7 @@ impl Drop for Counted {
 }
 
 /// What a worker that is to end waits for.
-struct Busy(Rc<Worker>);
+pub(crate) struct Busy(Rc<Worker>);
 
 impl Busy {
     fn new(worker: &Rc<Worker>) -> Self {
@@ -165,64 +167,78 @@ async fn run(mut inbox: mpsc::UnboundedReceiver<Order>) {
     let worker = Rc::new(Worker::default());
     super::ask::this_thread_is(&worker);
     spawn_local(tick(Rc::clone(&worker)));
-    let mut listening: Vec<(Arc<str>, Ending)> = Vec::new();
+    let mut listening: Vec<Listening> = Vec::new();
     while let Some(order) = inbox.recv().await {
         match order {
-            Order::Listen(entry, socket) => {
-                let name = Arc::clone(&entry.name);
-                close(&mut listening, &name);
-                match TcpListener::from_std(socket) {
-                    Ok(listener) => {
-                        let (closing, closed) = oneshot::channel();
-                        spawn_local(listen(listener, entry, Rc::clone(&worker), closed));
-                        listening.push((name, Ending::Closes(Some((closing, Rc::clone(&worker))))));
-                    }
-                    Err(error) => tracing::error!("entry point {name}: {error}"),
+            Order::Listen(entry, socket) => match TcpListener::from_std(socket) {
+                Ok(listener) => {
+                    let name = Arc::clone(&entry.name);
+                    let serve = |closed| listen(listener, entry, Rc::clone(&worker), closed);
+                    listening.push(Listening::start(name, false, serve));
                 }
-            }
-            Order::ListenUdp(entry, socket) => {
-                let name = Arc::clone(&entry.name);
-                close(&mut listening, &name);
-                match udp::Socket::new(socket) {
-                    Ok(socket) => {
-                        let task = spawn_local(udp::serve(socket, entry));
-                        listening.push((name, Ending::Aborts(task.abort_handle())));
-                    }
-                    Err(error) => tracing::error!("entry point {name}: {error}"),
+                Err(error) => tracing::error!("entry point {}: {error}", entry.name),
+            },
+            Order::ListenUdp(entry, socket) => match udp::Socket::new(socket) {
+                Ok(socket) => {
+                    let name = Arc::clone(&entry.name);
+                    let serve = |closed| udp::serve(socket, entry, closed);
+                    listening.push(Listening::start(name, true, serve));
                 }
+                Err(error) => tracing::error!("entry point {}: {error}", entry.name),
+            },
+            Order::Close(name) => {
+                let ending = listening.extract_if(.., |one| one.name == name);
+                ending.for_each(|one| one.end(&worker, End::Close));
             }
-            Order::Close(name) => close(&mut listening, &name),
+            Order::HandOver => {
+                listening.drain(..).for_each(|one| one.end(&worker, End::HandOver));
+            }
             Order::Drain(patience, done) => {
-                listening.clear();
+                listening.drain(..).for_each(|one| one.end(&worker, End::Drain));
                 spawn_local(drain(Rc::clone(&worker), patience, done));
             }
         }
     }
 }
 
-/// How a listener ends when this is dropped.
-enum Ending {
-    /// Once everybody who has connected is accepted.
-    Closes(Option<(oneshot::Sender<Busy>, Rc<Worker>)>),
-    /// At once.
-    Aborts(AbortHandle),
+/// A socket that is listened on.
+struct Listening {
+    name: Arc<str>,
+    is_udp: bool,
+    closing: oneshot::Sender<Busy>,
+    task: AbortHandle,
 }
 
-impl Drop for Ending {
-    fn drop(&mut self) {
-        match self {
-            Self::Closes(closing) => {
-                if let Some((closing, worker)) = closing.take() {
-                    let _ended = closing.send(Busy::new(&worker));
-                }
-            }
-            Self::Aborts(task) => task.abort(),
+/// Why a socket is listened on no more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum End {
+    /// The entry point is gone: others may listen there from now on.
+    Close,
+    /// The process ends.
+    Drain,
+    /// Another process goes on with the very same socket.
+    HandOver,
+}
+
+impl Listening {
+    fn start<F: Future<Output = ()> + 'static>(
+        name: Arc<str>,
+        is_udp: bool,
+        serve: impl FnOnce(oneshot::Receiver<Busy>) -> F,
+    ) -> Self {
+        let (closing, closed) = oneshot::channel();
+        let task = spawn_local(serve(closed)).abort_handle();
+        Self { name, is_udp, closing, task }
+    }
+
+    fn end(self, worker: &Rc<Worker>, why: End) {
+        match (self.is_udp, why) {
+            // Who has connected would be reset with the socket; here the other process has it. And
+            // a datagram that comes to a socket which nobody reads is lost.
+            (false, End::HandOver) | (true, End::Close) => self.task.abort(),
+            _ => _ = self.closing.send(Busy::new(worker)),
         }
     }
-}
-
-fn close(listening: &mut Vec<(Arc<str>, Ending)>, name: &str) {
-    listening.retain(|(other, _)| **other != *name);
 }
 
 async fn drain(worker: Rc<Worker>, patience: Duration, done: oneshot::Sender<()>) {
@@ -263,10 +279,11 @@ async fn listen(
     worker: Rc<Worker>,
     closed: oneshot::Receiver<Busy>,
 ) {
-    let _busy = tokio::select! {
+    let told = tokio::select! {
         never = accept(&listener, &entry, &worker) => match never {},
-        busy = closed => busy,
+        told = closed => told,
     };
+    let Ok(_busy) = told else { return };
     let _best_effort = SockRef::from(&listener).attach_filter(&no_syn());
     let _elapsed = tokio::time::timeout(HANDSHAKES, accept(&listener, &entry, &worker)).await;
 }

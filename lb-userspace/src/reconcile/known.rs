@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::{
     config::names::nearest,
     middleware::Reference,
-    model::{Dynamic, Id, Middleware, Service},
+    model::{Dynamic, Id, Middleware, RouterTls, Service},
 };
 
 /// Objects by id; the first one where two providers have the same.
@@ -13,6 +13,8 @@ pub(super) struct Known<'a> {
     services: BTreeMap<&'a Id, &'a Service>,
     middlewares: BTreeMap<&'a Id, &'a Middleware>,
     transports: BTreeSet<&'a Id>,
+    /// By provider and name.
+    tls_options: BTreeSet<(&'a str, &'a str)>,
 }
 
 /// Why something isn't whole.
@@ -23,13 +25,14 @@ pub(super) struct Lack {
 }
 
 impl<'a> Known<'a> {
-    pub(super) fn of(dynamics: impl IntoIterator<Item = &'a Dynamic>) -> Self {
+    pub(super) fn of(dynamics: impl IntoIterator<Item = (&'a str, &'a Dynamic)>) -> Self {
         let mut known = Self {
             services: BTreeMap::new(),
             middlewares: BTreeMap::new(),
             transports: BTreeSet::new(),
+            tls_options: BTreeSet::new(),
         };
-        for dynamic in dynamics {
+        for (provider, dynamic) in dynamics {
             for service in &dynamic.services {
                 known.services.entry(&service.id).or_insert(service);
             }
@@ -37,6 +40,8 @@ impl<'a> Known<'a> {
                 known.middlewares.entry(&middleware.id).or_insert(middleware);
             }
             known.transports.extend(dynamic.transports.iter().map(|one| &one.id));
+            let options = dynamic.tls.options.keys();
+            known.tls_options.extend(options.map(|name| (provider, name.as_str())));
         }
         known
     }
@@ -73,6 +78,21 @@ impl<'a> Known<'a> {
         let lack = parts.into_iter().find_map(|part| self.service_on(part, path));
         path.pop();
         lack
+    }
+
+    /// That TLS options aren't there which an object of `provider` names: without them the router
+    /// would ask less of its clients than it is to.
+    pub(super) fn lack_of_tls(&self, tls: Option<&RouterTls>, provider: &str) -> Option<Lack> {
+        let written = tls?.options.as_deref()?;
+        let (name, provider) = written.rsplit_once('@').unwrap_or((written, provider));
+        if name == "default" || self.tls_options.contains(&(provider, name)) {
+            return None;
+        }
+        let kin = self.tls_options.iter().filter(|(other, _)| *other == provider);
+        Some(Lack {
+            message: format!("waits: provider {provider:?} has no TLS options {name:?}"),
+            hint: nearest(name, kin.map(|(_, name)| *name)),
+        })
     }
 
     /// What a middleware waits for: itself, those of a chain, the service of an error page.

@@ -38,6 +38,10 @@ pub struct Reconciler {
     roster: Roster,
     /// Whether routers, and which services there are, must be worked out again.
     restructure: bool,
+    /// Whether a host name in use has other addresses.
+    renamed: bool,
+    /// What was wrong when routers were worked out last, names without addresses aside.
+    faults: Vec<Fault>,
 }
 
 impl Reconciler {
@@ -92,7 +96,7 @@ impl Reconciler {
                 self.restructure = true;
             }
             Event::Resolved { host, addresses } => {
-                self.restructure |= self.roster.resolved(host, addresses);
+                self.renamed |= self.roster.resolved(host, addresses);
             }
             Event::Health { backend, health } => self.roster.health(&backend, health),
             Event::Weight { backend, weight } => self.roster.weigh(backend, weight),
@@ -116,30 +120,30 @@ impl Reconciler {
         let moved = self.roster.refresh(&mut next.services, now);
         if self.restructure {
             self.restructure = false;
+            next.entry_points = entry_points.clone();
             let routers = routers::merge(&self.providers, settings, entry_points, &mut faults);
             next.routers = match routers == *self.snapshot.routers {
                 true => Arc::clone(&self.snapshot.routers),
                 false => Arc::new(routers),
             };
-            faults.extend(self.roster.unresolved());
-            next.entry_points = entry_points.clone();
             others::merge(&self.providers, &self.snapshot, &mut next, &mut faults);
-            next.faults = faults;
-        } else if moved {
+            self.faults = faults;
+        } else if moved || self.renamed {
             next.entry_points = self.snapshot.entry_points.clone();
             next.routers = Arc::clone(&self.snapshot.routers);
             next.middlewares = self.snapshot.middlewares.clone();
             next.transports = self.snapshot.transports.clone();
             next.tls = self.snapshot.tls.clone();
-            next.faults = self.snapshot.faults.clone();
         } else {
             return None;
         }
+        self.renamed = false;
+        next.faults = self.faults.iter().cloned().chain(self.roster.unresolved()).collect();
         let same = next.generation > 1
             && !moved
             && next.settings == self.snapshot.settings
             && next.entry_points == self.snapshot.entry_points
-            && next.routers == self.snapshot.routers
+            && Arc::ptr_eq(&next.routers, &self.snapshot.routers)
             && next.middlewares == self.snapshot.middlewares
             && next.transports == self.snapshot.transports
             && next.tls == self.snapshot.tls

@@ -50,7 +50,13 @@ fn adds(options: &EntryPointOptions) -> bool {
 fn with(router: &Router, point: &EntryPoint, id: Id) -> Router {
     let in_front = point.options.middlewares.iter();
     let in_front = in_front.map(|name| Id::refer(Protocol::Http, name, PROVIDER));
-    let tls = || point.options.tls.clone().map(Arc::new);
+    // Names of the main file mean the same in a router of another provider.
+    let tls = || {
+        let mut tls = point.options.tls.clone()?;
+        let qualified = |name| Id::refer(Protocol::Http, name, PROVIDER).qualified();
+        tls.options = tls.options.as_deref().filter(|name| *name != "default").map(qualified);
+        Some(Arc::new(tls))
+    };
     Router {
         id,
         entry_points: vec![point.name.clone()],

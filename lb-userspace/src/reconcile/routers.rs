@@ -9,7 +9,7 @@ use super::{
     models, path,
 };
 use crate::{
-    config::names::nearest,
+    config::{PROVIDER, names::nearest},
     model::{Dynamic, EntryPoint, Fault, Id, Path, Protocol, Router, RouterConfig, Settings},
 };
 
@@ -60,7 +60,8 @@ pub(super) fn merge(
     }
     let own = internal::dynamic(settings, entry_points);
     configs.extend(own.routers.iter().map(|config| (&config.id, config)));
-    let known = Known::of(providers.values().chain([&own]));
+    let named = providers.iter().map(|(name, dynamic)| (name.as_str(), dynamic));
+    let known = Known::of(named.chain([(Id::INTERNAL, &own)]));
     let Judged { routers, troubles } = judged(configs.into_values(), &known, entry_points);
     faults.extend(troubles.into_iter().map(|trouble| *trouble.fault));
     models::apply(routers, entry_points)
@@ -68,14 +69,14 @@ pub(super) fn merge(
 
 /// What would be in force of these, each of which has names of its own.
 pub(crate) fn judge(
-    dynamics: &[&Dynamic],
+    dynamics: &[(&str, &Dynamic)],
     settings: &Settings,
     entry_points: &EntryPoints,
 ) -> Judged {
     let own = internal::dynamic(settings, entry_points);
-    let all = || dynamics.iter().copied().chain([&own]);
+    let all = || dynamics.iter().copied().chain([(Id::INTERNAL, &own)]);
     let known = Known::of(all());
-    judged(all().flat_map(|dynamic| &dynamic.routers), &known, entry_points)
+    judged(all().flat_map(|(_, dynamic)| &dynamic.routers), &known, entry_points)
 }
 
 fn judged<'a>(
@@ -105,8 +106,9 @@ impl<'a> Open<'a> {
     fn of(all: &'a EntryPoints, known: &Known<'_>) -> Self {
         let lack = |point: &EntryPoint| {
             let names = point.options.middlewares.iter();
-            let ids = names.map(|name| Id::refer(Protocol::Http, name, crate::config::PROVIDER));
-            ids.into_iter().find_map(|id| known.lack_of_middleware(&id))
+            let ids = names.map(|name| Id::refer(Protocol::Http, name, PROVIDER));
+            let middleware = ids.into_iter().find_map(|id| known.lack_of_middleware(&id));
+            middleware.or_else(|| known.lack_of_tls(point.options.tls.as_ref(), PROVIDER))
         };
         let closed = all.values().filter_map(|point| Some((point.name.as_str(), lack(point)?)));
         Self { all, closed: closed.collect() }
@@ -130,6 +132,9 @@ fn candidate<'a>(
     let middlewares: Vec<Id> = config.middlewares.iter().map(refer).collect();
     if let Some(lack) = middlewares.iter().find_map(|one| known.lack_of_middleware(one)) {
         return Err(waits(".middlewares", lack));
+    }
+    if let Some(lack) = known.lack_of_tls(config.tls.as_deref(), &id.provider) {
+        return Err(waits(".tls.options", lack));
     }
     let points = points(config, open)?;
     let (path, why) = path::choose(config, &points, known.service(&service))
@@ -170,7 +175,8 @@ fn points<'a>(config: &RouterConfig, open: &Open<'a>) -> Result<Vec<&'a EntryPoi
         points.retain(|point| !is_closed(point));
         if let Some(EntryPoint { name, .. }) = first.filter(|_| points.is_empty()) {
             let why = &open.closed[name.as_str()].message;
-            let message = format!("entry point {name:?} has a middleware that isn't there: {why}");
+            let message =
+                format!("entry point {name:?} lacks what it puts in front of its routers: {why}");
             return Err(Trouble::waits(fault(config, ".entryPoints", message), config));
         }
     }

@@ -33,7 +33,7 @@ impl Memory {
     /// When it can't be read or isn't what lb wrote.
     pub fn load(dir: &Path) -> io::Result<Self> {
         let path = dir.join("memory.json");
-        Ok(Self { kept: super::read(&path)?, path })
+        Ok(Self { kept: super::load(&path)?, path })
     }
 
     /// Services of the last run.
@@ -56,7 +56,7 @@ impl Memory {
             names: self.names_of(snapshot),
         };
         if now != self.kept {
-            super::write(&self.path, &now)?;
+            super::store(&self.path, &now)?;
             self.kept = now;
         }
         Ok(())

@@ -3,7 +3,7 @@
 mod memory;
 mod overrides;
 
-use std::{fs, io, io::Write, path::Path};
+use std::{fs, io, io::Write, os::unix::fs::OpenOptionsExt, path::Path};
 
 use serde::{Serialize, de::DeserializeOwned};
 
@@ -11,7 +11,7 @@ pub use memory::Memory;
 pub use overrides::{Override, Overrides};
 
 /// Reads a file that lb wrote; the default where there is none.
-fn read<T: DeserializeOwned + Default>(path: &Path) -> io::Result<T> {
+pub(crate) fn load<T: DeserializeOwned + Default>(path: &Path) -> io::Result<T> {
     match fs::read(path) {
         Ok(bytes) => serde_json::from_slice(&bytes).map_err(|e| {
             let text = format!("{}: {e}; mend or remove it", path.display());
@@ -23,11 +23,13 @@ fn read<T: DeserializeOwned + Default>(path: &Path) -> io::Result<T> {
 }
 
 /// Writes to a new file, then renames: a reader finds the old or the new one, never half of it.
-fn write(path: &Path, value: &impl Serialize) -> io::Result<()> {
+pub(crate) fn store(path: &Path, value: &impl Serialize) -> io::Result<()> {
     let new = path.with_extension("json.new");
     let put = || -> io::Result<()> {
         path.parent().map_or(Ok(()), fs::create_dir_all)?;
-        let mut file = fs::File::create(&new)?;
+        // What providers say may hold secrets.
+        let mut options = fs::OpenOptions::new();
+        let mut file = options.write(true).create(true).truncate(true).mode(0o600).open(&new)?;
         file.write_all(&serde_json::to_vec_pretty(value)?)?;
         file.sync_all()?;
         fs::rename(&new, path)

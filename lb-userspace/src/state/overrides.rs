@@ -51,7 +51,7 @@ impl Overrides {
     /// When it can't be read or isn't what lb wrote.
     pub fn load(dir: &Path) -> io::Result<Self> {
         let path = dir.join("overrides.json");
-        Ok(Self { saved: super::read(&path)?, path })
+        Ok(Self { saved: super::load(&path)?, path })
     }
 
     /// What was read or written last.
@@ -63,7 +63,7 @@ impl Overrides {
     pub fn save(&mut self, snapshot: &Snapshot) -> io::Result<()> {
         let now = merged(&self.saved, snapshot);
         if now != self.saved {
-            super::write(&self.path, &now)?;
+            super::store(&self.path, &now)?;
             self.saved = now;
         }
         Ok(())
@@ -153,6 +153,15 @@ mod tests {
         let set = [change("10.0.0.1:1", Some(5), false), change("10.0.0.2:1", None, true)];
         Overrides::load(dir.path()).unwrap().save(&snapshot(&set)).unwrap();
         assert_eq!(Overrides::load(dir.path()).unwrap().saved(), set);
+    }
+
+    #[test]
+    fn a_server_of_http_has_overrides_too() {
+        let drained = Override { protocol: "http".into(), ..change("10.0.0.1:1", None, true) };
+        let backend = drained.backend().unwrap();
+        assert_eq!(backend.service, Id::new(Protocol::Http, "pg", "file"));
+        let unknown = Override { protocol: "sctp".into(), ..drained };
+        assert!(unknown.backend().is_none());
     }
 
     #[test]

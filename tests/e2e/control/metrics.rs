@@ -46,6 +46,12 @@ const NOW_AND_THEN: &[&str] = &[
     "lb_tls_failures_total",
     "lb_service_retries_total",
     "lb_access_log_dropped_total",
+    "lb_provider_connected",
+    "lb_provider_updates_total",
+    "lb_provider_failures_total",
+    "lb_provider_serving",
+    "lb_provider_skipped",
+    "lb_provider_last_update_timestamp_seconds",
 ];
 
 /// Samples by name and labels.

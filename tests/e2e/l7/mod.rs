@@ -1,5 +1,6 @@
 //! The proxy end to end: the real daemon in a namespace of its own, real origins and real clients.
 
+mod addresses;
 mod balance;
 mod certs;
 mod deploy;
@@ -15,5 +16,6 @@ mod messages;
 mod reload;
 mod routing;
 mod shared;
+mod takeover;
 mod tls;
 mod upgrade;

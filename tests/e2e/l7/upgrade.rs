@@ -9,7 +9,7 @@ use lb_tests::{
 use super::kit::{World, app, service};
 
 /// Asks for another protocol and reads the greeting behind the 101.
-fn open(world: &World, path: &str, protocol: &str) -> Result<Connection> {
+pub(super) fn open(world: &World, path: &str, protocol: &str) -> Result<Connection> {
     let mut connection = world.connect()?;
     let headers = [
         ("Connection", "Upgrade"),
@@ -26,13 +26,13 @@ fn open(world: &World, path: &str, protocol: &str) -> Result<Connection> {
 }
 
 /// A masked text frame (RFC 6455 §5.2), as an origin that knows nothing of frames sends it back.
-fn frame(text: &[u8]) -> Vec<u8> {
+pub(super) fn frame(text: &[u8]) -> Vec<u8> {
     let mask = [1u8, 2, 3, 4];
     let masked = text.iter().zip(mask.iter().cycle()).map(|(byte, mask)| byte ^ mask);
     [&[0x81, 0x80 | text.len() as u8][..], &mask, &masked.collect::<Vec<_>>()].concat()
 }
 
-fn ping(connection: &mut Connection, bytes: &[u8]) -> Result<()> {
+pub(super) fn ping(connection: &mut Connection, bytes: &[u8]) -> Result<()> {
     connection.send(bytes)?;
     assert_eq!(connection.bytes(bytes.len())?, bytes);
     Ok(())

@@ -117,7 +117,7 @@ fn run_part(part: Part, options: &Options, count: &mut Count) -> Result<()> {
         Part::E2e => {
             // The tests start the daemon itself, so it must be as new as they are.
             suite::build_binaries()?;
-            suite::run(&["--test", "*"], filter, count)
+            suite::run_waiting(&["--test", "*"], filter, count)
         }
     }
 }

@@ -1,7 +1,8 @@
 //! Test binaries run by cargo, and what they say of themselves.
 
 use std::io::{BufRead, BufReader};
-use std::process::{Child, Stdio};
+use std::process::{Child, Command, Stdio};
+use std::{env, thread};
 
 use anyhow::{Context, Result, bail};
 
@@ -36,7 +37,29 @@ pub(super) fn build_binaries() -> Result<()> {
 /// # Errors
 /// When it fails, or, no name being given, runs no test at all.
 pub(super) fn run(targets: &[&str], filter: Option<&str>, count: &mut Count) -> Result<()> {
+    follow_to_the_end(cargo(), targets, filter, count)
+}
+
+/// As [`run`], for tests that mostly wait, for health checks and clients: more at a time than
+/// there are CPUs. `RUST_TEST_THREADS` overrides it.
+///
+/// # Errors
+/// As [`run`].
+pub(super) fn run_waiting(targets: &[&str], filter: Option<&str>, count: &mut Count) -> Result<()> {
     let mut command = cargo();
+    if env::var_os("RUST_TEST_THREADS").is_none() {
+        let cpus = thread::available_parallelism().map_or(1, usize::from);
+        command.env("RUST_TEST_THREADS", (cpus * 3 / 2).max(2).to_string());
+    }
+    follow_to_the_end(command, targets, filter, count)
+}
+
+fn follow_to_the_end(
+    mut command: Command,
+    targets: &[&str],
+    filter: Option<&str>,
+    count: &mut Count,
+) -> Result<()> {
     // Always the same packages: another choice of them has other features on, and compiles anew.
     command.args(["test", "--locked", "--no-fail-fast"]).args(targets).arg("--").args(filter);
     let mut child = command

@@ -177,7 +177,7 @@ fn tls(
     instance: &mut Instance,
 ) -> Option<crate::model::RouterTls> {
     let raw = http.tls.get().and_then(Toggle::on)?;
-    let options = raw.options.at().filter(|at| !at.value.starts_with("default"));
+    let options = raw.options.at().filter(|at| !router::is_default(&at.value));
     let refer = |at| Reference::new(Kind::TlsOptions, at, &owner(provider));
     instance.references.extend(options.map(refer));
     instance.resolved_by.extend(raw.resolver.at().cloned());

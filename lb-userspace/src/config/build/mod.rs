@@ -7,6 +7,7 @@ mod entry;
 mod health;
 mod http;
 mod l4;
+mod providers;
 mod reference;
 mod router;
 mod settings;
@@ -27,6 +28,7 @@ pub(crate) use tls::TlsDraft;
 use super::{
     HostPorts,
     decode::{At, ByName, Cx, Decode, Field, Spot},
+    flat::Tree,
     raw, syntax,
 };
 use crate::{
@@ -118,6 +120,36 @@ pub(crate) fn provider_file(file: &Path, bytes: &[u8], provider: &str) -> Parsed
     };
     let mut builder = Builder::new(file, provider, faults);
     builder.dynamic(raw.http, raw.tcp, raw.udp, raw.tls);
+    Parsed { document: builder.document, faults: builder.faults }
+}
+
+/// Reads what labels say of one instance.
+pub(crate) fn labels(tree: &Tree, provider: &str) -> Parsed {
+    let mut cx = tree.cx();
+    let raw = raw::Labels::decode(&tree.root, &mut cx);
+    let raw = raw.map(|raw| raw::Dynamic {
+        http: raw.http,
+        tcp: raw.tcp,
+        udp: raw.udp,
+        ..raw::Dynamic::default()
+    });
+    flat(raw, cx.faults, provider)
+}
+
+/// Reads what a key-value store says.
+#[allow(dead_code, reason = "key-value stores come next")]
+pub(crate) fn keys(tree: &Tree, provider: &str) -> Parsed {
+    let mut cx = tree.cx();
+    let raw = raw::Dynamic::decode(&tree.root, &mut cx);
+    flat(raw, cx.faults, provider)
+}
+
+fn flat(raw: Option<raw::Dynamic>, faults: Vec<Fault>, provider: &str) -> Parsed {
+    let mut builder = Builder::new(Path::new(""), provider, faults);
+    match raw {
+        Some(raw) => builder.dynamic(raw.http, raw.tcp, raw.udp, raw.tls),
+        None => builder.document.unknown = true,
+    }
     Parsed { document: builder.document, faults: builder.faults }
 }
 

@@ -6,7 +6,7 @@ use crate::{
 };
 
 /// Kinds of objects that have names.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) enum Kind {
     Router,
     Service,

@@ -44,6 +44,12 @@ impl RouterDraft {
         Some(again)
     }
 
+    /// Whether rules are the same as texts, where they don't build too.
+    pub(crate) fn is_written_as(&self, other: &Self) -> bool {
+        let text = |draft: &Self| draft.rule.as_ref().map(|at| at.value.clone());
+        text(self) == text(other) && self.syntax == other.syntax
+    }
+
     fn read_rule(&mut self, syntax: Syntax) {
         let Some(at) = &self.rule else { return };
         match Rule::parse(&at.value, self.config.id.protocol, syntax) {
@@ -139,10 +145,15 @@ impl RouterDraft {
     fn take_tls(&mut self, options: &Field<String>, resolver: &Field<String>) {
         self.resolver = resolver.at().cloned();
         // These exist without being configured.
-        let configured = options.at().filter(|at| !at.value.starts_with("default"));
+        let configured = options.at().filter(|at| !is_default(&at.value));
         self.references
             .extend(configured.map(|at| Reference::new(Kind::TlsOptions, at, &self.config.id)));
     }
+}
+
+/// Whether TLS options are those that exist without being configured.
+pub(super) fn is_default(options: &str) -> bool {
+    options == "default" || options.starts_with("default@")
 }
 
 /// `tls` of HTTP routers.

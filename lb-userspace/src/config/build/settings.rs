@@ -7,7 +7,7 @@ use std::{
     time::Duration,
 };
 
-use super::{Reference, Spots, access_log, entry, transport};
+use super::{Reference, Spots, access_log, entry, providers, transport};
 use crate::{
     config::{
         HostPorts,
@@ -16,8 +16,8 @@ use crate::{
         raw,
     },
     model::{
-        ApiSettings, Datapath, EntryPoint, Fault, FileProvider, InterfaceChoice, LogSettings,
-        MetricsSettings, NatSettings, PingSettings, Protocol, Settings, Timeouts,
+        ApiSettings, Datapath, EntryPoint, Fault, InterfaceChoice, LogSettings, MetricsSettings,
+        NatSettings, PingSettings, Protocol, Settings, Timeouts,
     },
     rule::Syntax,
 };
@@ -62,10 +62,8 @@ pub(super) fn build(
     let folder = file.parent().unwrap_or(Path::new(""));
     let spots = entry::build(&main.entry_points, provider, &mut instance, faults);
     instance.settings.datapath = datapath(&main.datapath, origin, host, faults);
-    if let Some(providers) = main.providers.get() {
-        instance.settings.throttle = providers.throttle.or(Duration::ZERO);
-        instance.settings.file =
-            providers.file.at().and_then(|raw| file_provider(raw, file, faults));
+    if let Some(raw) = main.providers.get() {
+        providers::build(raw, file, &mut instance.settings, faults);
     }
     instance.settings.api = api(&main.api, &mut instance);
     instance.settings.metrics = metrics(&main.metrics, &mut instance, &spots, faults);
@@ -219,36 +217,6 @@ fn timeouts(raw: &Field<raw::Timeouts>, faults: &mut Vec<Fault>) -> Timeouts {
 }
 
 /// Relative paths start at the main file's folder.
-fn file_provider(
-    raw: &At<raw::File>,
-    main: &Path,
-    faults: &mut Vec<Fault>,
-) -> Option<FileProvider> {
-    let (at, is_directory) = match (raw.value.filename.at(), raw.value.directory.at()) {
-        (Some(_), Some(directory)) => {
-            faults.push(directory.spot.fault("stands beside `filename`; give one of them"));
-            return None;
-        }
-        (Some(filename), None) => (filename, false),
-        (None, Some(directory)) => (directory, true),
-        (None, None) => {
-            if raw.value.filename.is_absent() && raw.value.directory.is_absent() {
-                faults.push(raw.spot.fault("\"filename\" or \"directory\" is missing"));
-            }
-            return None;
-        }
-    };
-    if at.value.is_empty() {
-        faults.push(at.spot.fault("a path can't be empty"));
-    }
-    let folder = main.parent().unwrap_or(Path::new(""));
-    Some(FileProvider {
-        path: folder.join(&at.value),
-        is_directory,
-        watch: raw.value.watch.or(true),
-    })
-}
-
 fn api(raw: &Field<raw::Api>, instance: &mut Instance) -> ApiSettings {
     let Some(raw) = raw.get() else {
         return ApiSettings::default();

@@ -1,7 +1,5 @@
 //! The static part without `datapath`.
 
-use std::time::Duration;
-
 use crate::{
     config::{
         address::ListenAddress,
@@ -12,34 +10,6 @@ use crate::{
     model::LogLevel,
     rule::Syntax,
 };
-
-object! {
-    /// `providers`.
-    pub(crate) struct Providers {
-        file: File = "file",
-        throttle: Duration = "providersThrottleDuration",
-    }
-    refused {
-        "docker" | "swarm" | "kubernetesIngress" | "kubernetesIngressNGINX" | "kubernetesCRD"
-            | "kubernetesGateway" | "knative" | "consul" | "consulCatalog" | "nomad" | "ecs"
-            | "etcd" | "zooKeeper" | "redis" | "http" | "rest" | "nats" | "dns" | "registry"
-            | "marathon" | "rancher" | "plugin"
-            => "lb doesn't have this provider yet; `file` is the one there is",
-        "precedence" => "names carry their provider (`name@file`), so that none takes precedence",
-    }
-}
-
-object! {
-    /// `providers.file`.
-    pub(crate) struct File {
-        filename: String = "filename",
-        directory: String = "directory",
-        watch: bool = "watch",
-    }
-    refused {
-        "debugLogGeneratedTemplate" => "files are no templates: remove this",
-    }
-}
 
 object! {
     /// `api`.

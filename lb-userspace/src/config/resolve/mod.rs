@@ -191,8 +191,14 @@ impl<'d> Resolver<'d> {
     fn refer(&mut self, owner: &str, file: usize, references: &[Reference]) -> Vec<Fault> {
         let mut gaps = Vec::new();
         for reference in references {
+            let whose = self.names.provider(file);
+            let provider = reference.id.provider.as_str();
+            if provider != whose && provider != Id::INTERNAL {
+                // Another provider's: it may come, and its router waits.
+                continue;
+            }
             let Some(fault) = self.names.missing(owner, reference) else { continue };
-            if self.gaps.contains(reference.id.provider.as_str()) {
+            if self.gaps.contains(provider) || is_lenient(whose) {
                 gaps.push(fault);
             } else {
                 let cause = Cause::Missing(reference.kind, reference.id.clone());
@@ -202,8 +208,13 @@ impl<'d> Resolver<'d> {
         gaps
     }
 
-    fn refuse(&mut self, file: usize, fault: Fault) {
+    /// Refuses the file for what the main file lacks; of instances the router alone is off.
+    fn refuse(&mut self, file: usize, fault: Fault) -> Option<Fault> {
+        if is_lenient(self.names.provider(file)) {
+            return Some(fault);
+        }
         self.resolved.refused.push(Refusal { fault, file, cause: Cause::NotInMain });
+        None
     }
 
     /// What entry points and other parts of the main file name.
@@ -232,10 +243,16 @@ impl<'d> Resolver<'d> {
         }
         for at in &instance.resolved_by {
             if let Some(fault) = self.resolver(at) {
-                self.refuse(0, fault);
+                let _ = self.refuse(0, fault);
             }
         }
     }
+}
+
+/// Whether a provider's parts come and go by themselves (containers, keys), so that what one of them
+/// lacks puts that router off and refuses nothing else.
+fn is_lenient(provider: &str) -> bool {
+    provider != super::PROVIDER
 }
 
 /// As [`Spot::fault`], with a hint.

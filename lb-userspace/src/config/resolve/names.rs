@@ -68,6 +68,11 @@ impl<'d> Names<'d> {
         }
     }
 
+    /// Of a file, by its index.
+    pub(super) fn provider(&self, file: usize) -> &'static str {
+        self.sources.get(file).map_or(crate::config::PROVIDER, |(provider, _)| provider)
+    }
+
     /// Whether the object at `spot` is the one that has its name.
     pub(super) fn is_first(&self, kind: Kind, id: &Id, file: usize, spot: &Spot) -> bool {
         let first = self.objects.get(&(kind, id.clone()));

@@ -32,11 +32,11 @@ impl<'d> Resolver<'d> {
         let protocol = draft.config.id.protocol;
         for at in &draft.entry_points {
             if let Err(Some(fault)) = entry_point(at, protocol, "the router", self.instance) {
-                self.refuse(file, fault);
+                off.extend(self.refuse(file, fault));
             }
         }
         if let Some(fault) = draft.resolver.as_ref().and_then(|at| self.resolver(at)) {
-            self.refuse(file, fault);
+            off.extend(self.refuse(file, fault));
         } else if let Some(at) = &draft.resolver {
             let message = "obtaining certificates isn't done yet: those of `tls` are served, else \
                            the default one";
@@ -73,7 +73,7 @@ impl<'d> Resolver<'d> {
         if self.instance.unknown || !self.instance.faulty.is_empty() {
             return;
         }
-        dynamics.extend(self.resolved.dynamic.values());
+        dynamics.extend(self.resolved.dynamic.iter().map(|(name, dynamic)| (*name, dynamic)));
         let judged =
             reconcile::judge(&dynamics, &self.instance.settings, &self.instance.entry_points);
         let mut off: BTreeSet<Id> = BTreeSet::new();

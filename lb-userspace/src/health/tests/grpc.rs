@@ -12,8 +12,8 @@ use hyper::{
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use tokio::net::TcpListener;
 
-use super::check;
-use crate::model::CheckKind;
+use super::{Host, Target, check, http, probe};
+use crate::model::{CheckKind, Scheme};
 
 fn grpc() -> CheckKind {
     CheckKind::Grpc { tls: None, hostname: None, headers: vec![("x-from".into(), "lb".into())] }
@@ -94,4 +94,30 @@ async fn nobody_there_is_refused() {
     drop(listener);
     let found = check(&grpc(), "127.0.0.1", address).await;
     assert_eq!(found.as_deref().map_err(String::as_str), Err("connection refused"));
+}
+
+#[tokio::test]
+async fn a_server_of_h2c_is_asked_by_http2() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    tokio::spawn(async move {
+        let (stream, _) = listener.accept().await.unwrap();
+        let service = service_fn(|request: Request<Incoming>| async move {
+            assert_eq!(request.version(), hyper::Version::HTTP_2);
+            assert_eq!(request.uri().path(), "/healthz");
+            Ok::<_, Infallible>(Response::new(Full::new(Bytes::from_static(b"ok"))))
+        });
+        let builder = http2::Builder::new(TokioExecutor::new());
+        builder.serve_connection(TokioIo::new(stream), service).await.unwrap();
+    });
+    let CheckKind::Http { method, tls, hostname, headers, status, follow_redirects, .. } = http()
+    else {
+        unreachable!("it is one of HTTP");
+    };
+    let path = "/healthz".to_owned();
+    let kind = CheckKind::Http { method, path, tls, hostname, headers, status, follow_redirects };
+    let here = Host { ports: Default::default(), tls: Default::default() };
+    let target = Target { address, host: "127.0.0.1".to_owned(), scheme: Scheme::H2c };
+    let found = probe::of(&kind, &target).check(&target, &here).await;
+    assert_eq!(found.map_err(|failure| failure.to_string()).as_deref(), Ok("200 OK"));
 }

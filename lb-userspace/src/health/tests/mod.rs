@@ -22,7 +22,9 @@ use tokio::{
 };
 
 use super::probe::{self, Host, Target};
-use crate::model::{Backend, CheckKind, Health, HealthCheck, Id, Protocol, Service, Snapshot};
+use crate::model::{
+    Backend, CheckKind, Health, HealthCheck, Id, Protocol, Scheme, Service, Snapshot,
+};
 
 /// An HTTP server that answers each connection's request by `answer`, and closes.
 pub(super) struct Server {
@@ -116,7 +118,7 @@ pub(super) async fn check_with(
     address: SocketAddr,
     here: &Host,
 ) -> Result<String, String> {
-    let target = Target { address, host: host.to_owned(), tls: false };
+    let target = Target { address, host: host.to_owned(), scheme: Scheme::Http };
     let probe = probe::of(kind, &target);
     let checking = probe.check(&target, here);
     let done = tokio::time::timeout(Duration::from_secs(20), checking).await;

@@ -134,7 +134,7 @@ impl Filter for Buffer {
                 Err(Failure::TooLarge) => Outcome::Reply(too_large()),
                 Err(Failure::BrokeOff) => {
                     let text = "Bad Request: the body broke off";
-                    Outcome::Reply(Reply::text(400, reasons::BUFFERING_FAILED, text))
+                    Outcome::Reply(Reply::text(400, reasons::BODY_BROKE_OFF, text))
                 }
                 Err(Failure::Disk(error)) => Outcome::Reply(disk(&error)),
             }
@@ -220,7 +220,7 @@ mod tests {
                 Body::Full("four".into()),
                 Some((413, "request_too_large")),
             ),
-            ("", broken(), Some((400, "buffering_failed"))),
+            ("", broken(), Some((400, "body_broke_off"))),
         ] {
             let filter = filter(&format!("buffering: {{ {keys} }}"));
             let mut exchange = Exchange::made_up("POST /");

@@ -13,7 +13,10 @@ use tokio::{
 };
 
 use super::Bounds;
-use crate::proxy::{Body, BodyError, Frame, Head, body::Source};
+use crate::{
+    middleware::streams::whole,
+    proxy::{Body, BodyError, Frame, Head, body::Source},
+};
 
 /// Why there is no whole body.
 pub(super) enum Failure {
@@ -59,20 +62,12 @@ pub(super) async fn spool(body: &mut Body, bounds: Bounds) -> Result<Body, Failu
             memory.clear();
         }
     }
-    let Some(mut file) = file else { return Ok(in_memory(memory.freeze(), trailers)) };
+    let Some(mut file) = file else { return Ok(whole(memory.freeze(), trailers)) };
     file.write_all(&memory).await?;
     file.flush().await?;
     file.rewind().await?;
     let buffer = vec![0; PART];
     Ok(Body::Stream(Box::new(Spooled { file, left: length, buffer, trailers })))
-}
-
-fn in_memory(bytes: Bytes, trailers: Option<Head>) -> Body {
-    match trailers {
-        None if bytes.is_empty() => Body::Empty,
-        None => Body::Full(bytes),
-        Some(trailers) => Body::Stream(Box::new(Whole { bytes, trailers: Some(trailers) })),
-    }
 }
 
 /// A file that goes away with the last who has it open.
@@ -90,25 +85,6 @@ async fn nameless_file() -> io::Result<File> {
             tokio::fs::remove_file(&path).await?;
             Ok(file)
         }
-    }
-}
-
-/// Bytes with trailers.
-struct Whole {
-    bytes: Bytes,
-    trailers: Option<Head>,
-}
-
-impl Source for Whole {
-    fn poll_frame(&mut self, _: &mut Context<'_>) -> Poll<Option<Result<Frame, BodyError>>> {
-        if !self.bytes.is_empty() {
-            return Poll::Ready(Some(Ok(Frame::Data(std::mem::take(&mut self.bytes)))));
-        }
-        Poll::Ready(self.trailers.take().map(|head| Ok(Frame::Trailers(head))))
-    }
-
-    fn length(&self) -> Option<u64> {
-        Some(self.bytes.len() as u64)
     }
 }
 

@@ -77,7 +77,7 @@ impl Asking {
             }
             Err(_) => {
                 let text = "Bad Request: the body broke off";
-                Err(Reply::text(400, reasons::FORWARD_AUTH_BODY, text))
+                Err(Reply::text(400, reasons::BODY_BROKE_OFF, text))
             }
         }
     }

@@ -1,70 +1,126 @@
 //! Backends: every one that may have flows, whether it takes new ones or not.
 
 use std::{
-    collections::{BTreeMap, HashMap, HashSet},
+    collections::{BTreeMap, BTreeSet, HashMap, HashSet},
     net::IpAddr,
+    sync::Arc,
 };
 
 use lb_common::{Addr, BackendEntry, addr::from_ip, backend::flags, hash};
 
-use super::{Obstacle, ids::Ids, nats::Nats, vips::Route};
+use super::{
+    Obstacle,
+    ids::Ids,
+    memory::{Known, Memory},
+    nats::Nats,
+    vips::Route,
+};
 use crate::{
     model::{Backend, BackendId, BackendState, Id, OnDown, Protocol, Service, Snapshot},
     plan::{KernelView, NetView, NextHop},
 };
 
-/// The backends of the kernel path.
-pub(super) struct Backends<'a> {
-    /// By id.
-    pub(super) view: BTreeMap<u32, BackendEntry>,
-    /// By service: its backends with their ids, in the service's order.
-    pub(super) of: HashMap<&'a Id, Vec<(u32, &'a Backend)>>,
-}
-
 /// What stays the same about a backend: service, address, port and protocol.
-type Key = (u64, Addr, u16, u32);
+pub(super) type Key = (u64, Addr, u16, u32);
 
 /// Takes every service that the kernel forwards to, and every one that it has
-/// forwarded to: its flows go on when the router is sent elsewhere.
-pub(super) fn lower<'a>(
-    snapshot: &'a Snapshot,
+/// forwarded to: its flows go on when the router is sent elsewhere. Returns the backends by id.
+pub(super) fn lower(
+    snapshot: &Snapshot,
     net: &NetView,
     previous: &KernelView,
-    routes: &[Route<'a>],
+    routes: &[Route<'_>],
     nats: &mut Nats,
-    obstacles: &mut Vec<Obstacle>,
-) -> Backends<'a> {
-    let limit = snapshot.settings.datapath.backends;
-    let mut ids: Ids<Key> =
-        Ids::new(previous.backends.iter().map(|(&id, entry)| (key(entry), id)), limit);
+    memory: &mut Memory,
+) -> BTreeMap<u32, BackendEntry> {
+    let datapath = &snapshot.settings.datapath;
+    let is_new = memory.begin(datapath, net, previous);
     let routed: HashSet<&Id> = routes.iter().map(|route| &route.service.id).collect();
-    let known: HashSet<u64> = previous.backends.values().map(|entry| entry.service).collect();
-    let mut ways = Ways::new(net, &snapshot.settings.datapath.nat.addresses, nats);
-    let mut view = Vec::new();
-    let mut out = HashMap::new();
-    for service in snapshot.services.values() {
-        let name = hash::text(service.id.to_string().as_bytes());
-        if !routed.contains(&service.id) && !known.contains(&name) {
+    let services = snapshot.services.values();
+    let wanted = services.filter(|s| routed.contains(&s.id) || memory.holds(&s.id));
+    let wanted: BTreeMap<&Id, &Arc<Service>> = wanted.map(|s| (&s.id, s)).collect();
+    let mut changed = Changed::default();
+    memory.of.retain(|id, known| {
+        let stays = wanted.contains_key(id);
+        if !stays {
+            changed.gone.extend(known.entries.iter().map(|(id, ..)| *id));
+        }
+        stays
+    });
+    let taken = |id: u32| previous.backends.contains_key(&id);
+    let mut ids = Ids::beside(taken, datapath.backends);
+    let mut ways = Ways::new(net, &datapath.nat.addresses, nats);
+    for service in wanted.into_values() {
+        if memory.same(service) {
             continue;
         }
-        let mut of = Vec::with_capacity(service.backends.len());
-        for backend in &service.backends {
-            let name_of = || BackendId { service: service.id.clone(), address: backend.address };
-            let mut entry = entry(service, name, backend);
-            let Some(id) = ids.get(key(&entry)) else {
-                obstacles.push(Obstacle::TooManyBackends { backend: name_of(), limit });
-                continue;
-            };
-            obstacles.extend(ways.add(&mut entry, backend.address.ip(), name_of));
-            view.push((id, entry));
-            of.push((id, backend));
-        }
-        out.insert(&service.id, of);
+        let name = hash::text(service.id.to_string().as_bytes());
+        let had = memory.ids(service, name);
+        changed.gone.extend(had.iter().map(|(_, id)| *id));
+        ids.know(had);
+        memory.of.insert(service.id.clone(), known(service, name, &mut ids, &mut ways));
+        changed.services.insert(&service.id);
     }
-    Backends { view: view.into_iter().collect(), of: out }
+    memory.end();
+    let whole = if is_new { None } else { Some(&previous.backends) };
+    changed.view(whole, memory)
 }
 
-fn key(entry: &BackendEntry) -> Key {
+/// What differs from the view before.
+#[derive(Default)]
+struct Changed<'s> {
+    services: BTreeSet<&'s Id>,
+    /// Ids that those services, and those that went, had.
+    gone: Vec<u32>,
+}
+
+impl Changed<'_> {
+    /// The view after `previous`, or, without one, of everything in `memory`.
+    fn view(
+        &self,
+        previous: Option<&BTreeMap<u32, BackendEntry>>,
+        memory: &Memory,
+    ) -> BTreeMap<u32, BackendEntry> {
+        let of = |known: &Known| -> Vec<_> {
+            known.entries.iter().map(|(id, _, entry)| (*id, *entry)).collect()
+        };
+        let Some(previous) = previous else {
+            return memory.of.values().flat_map(of).collect();
+        };
+        let mut view = previous.clone();
+        self.gone.iter().for_each(|id| _ = view.remove(id));
+        view.extend(self.services.iter().filter_map(|id| memory.of.get(*id)).flat_map(of));
+        view
+    }
+}
+
+fn known<T: Fn(u32) -> bool>(
+    service: &Arc<Service>,
+    name: u64,
+    ids: &mut Ids<Key, T>,
+    ways: &mut Ways<'_>,
+) -> Known {
+    let mut known = Known {
+        service: Arc::clone(service),
+        entries: Vec::with_capacity(service.backends.len()),
+        obstacles: Vec::new(),
+        rings: [None, None],
+    };
+    for (index, backend) in service.backends.iter().enumerate() {
+        let name_of = || BackendId { service: service.id.clone(), address: backend.address };
+        let mut entry = entry(service, name, backend);
+        let Some(id) = ids.get(key(&entry)) else {
+            let limit = ids.limit();
+            known.obstacles.push(Obstacle::TooManyBackends { backend: name_of(), limit });
+            continue;
+        };
+        known.obstacles.extend(ways.add(&mut entry, backend.address.ip(), name_of));
+        known.entries.push((id, index, entry));
+    }
+    known
+}
+
+pub(super) fn key(entry: &BackendEntry) -> Key {
     (entry.service, entry.addr, entry.port, entry.proto)
 }
 

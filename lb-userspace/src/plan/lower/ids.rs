@@ -3,19 +3,40 @@
 use std::{collections::HashMap, collections::HashSet, hash::Hash};
 
 /// Gives ids: the one that an object had, or the lowest that nothing has or had a moment ago.
-pub(super) struct Ids<K> {
+pub(super) struct Ids<K, T> {
     known: HashMap<K, u32>,
-    taken: HashSet<u32>,
+    is_taken: T,
     next: u32,
     limit: u32,
 }
 
-impl<K: Hash + Eq> Ids<K> {
+impl<K: Hash + Eq> Ids<K, ()> {
     /// `previous`: who has which id now. Ids are below `limit`.
-    pub(super) fn new(previous: impl IntoIterator<Item = (K, u32)>, limit: u32) -> Self {
+    pub(super) fn new(
+        previous: impl IntoIterator<Item = (K, u32)>,
+        limit: u32,
+    ) -> Ids<K, impl Fn(u32) -> bool> {
         let known: HashMap<K, u32> = previous.into_iter().filter(|(_, id)| *id < limit).collect();
-        let taken = known.values().copied().collect();
-        Self { known, taken, next: 0, limit }
+        let taken: HashSet<u32> = known.values().copied().collect();
+        Ids { known, is_taken: move |id| taken.contains(&id), next: 0, limit }
+    }
+
+    /// As [`Ids::new`], told by [`Ids::know`] who has what.
+    pub(super) fn beside<T: Fn(u32) -> bool>(is_taken: T, limit: u32) -> Ids<K, T> {
+        Ids { known: HashMap::new(), is_taken, next: 0, limit }
+    }
+}
+
+impl<K: Hash + Eq, T: Fn(u32) -> bool> Ids<K, T> {
+    /// Ids below it are given.
+    pub(super) fn limit(&self) -> u32 {
+        self.limit
+    }
+
+    /// More of what has an id already.
+    pub(super) fn know(&mut self, previous: impl IntoIterator<Item = (K, u32)>) {
+        let limit = self.limit;
+        self.known.extend(previous.into_iter().filter(|(_, id)| *id < limit));
     }
 
     /// The id of `key`; `None` when there are none left.
@@ -23,7 +44,7 @@ impl<K: Hash + Eq> Ids<K> {
         if let Some(&id) = self.known.get(&key) {
             return Some(id);
         }
-        let id = (self.next..self.limit).find(|id| !self.taken.contains(id))?;
+        let id = (self.next..self.limit).find(|id| !(self.is_taken)(*id))?;
         self.next = id + 1;
         self.known.insert(key, id);
         Some(id)

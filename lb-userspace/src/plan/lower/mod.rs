@@ -8,6 +8,7 @@ mod backends;
 mod config;
 mod ids;
 mod ifaces;
+mod memory;
 mod nats;
 mod obstacle;
 mod rings;
@@ -57,21 +58,44 @@ pub fn lower(
     facts: &KernelFacts,
     previous: &KernelView,
 ) -> Lowered {
-    let mut obstacles = Vec::new();
-    let mut nats = nats::Nats::new(previous);
-    let routes = vips::routes(snapshot, net, &mut obstacles);
-    let backends = backends::lower(snapshot, net, previous, &routes, &mut nats, &mut obstacles);
-    let size = snapshot.settings.datapath.ring_size;
-    let rings = rings::lower(&routes, &backends, size, previous, &mut obstacles);
-    let view = KernelView {
-        config: config::lower(&snapshot.settings.datapath, net, facts),
-        nats: nats.into_view(),
-        ifaces: ifaces::lower(net, previous, &mut obstacles),
-        vips: vips::lower(&routes, &rings, previous, &mut obstacles),
-        rings: rings.view,
-        backends: backends.view,
-    };
-    obstacles.sort();
-    obstacles.dedup();
-    Lowered { view, obstacles }
+    Lowerer::default().lower(snapshot, net, facts, previous)
+}
+
+/// As [`lower`], one snapshot after the other: what hasn't changed since the last isn't looked at
+/// again.
+#[derive(Debug, Default)]
+pub struct Lowerer {
+    memory: memory::Memory,
+}
+
+impl Lowerer {
+    /// See [`lower`]. `previous` is what this returned last time; after anything else a new
+    /// [`Lowerer`] has to begin.
+    pub fn lower(
+        &mut self,
+        snapshot: &Snapshot,
+        net: &NetView,
+        facts: &KernelFacts,
+        previous: &KernelView,
+    ) -> Lowered {
+        let mut obstacles = Vec::new();
+        let mut nats = nats::Nats::new(previous);
+        let routes = vips::routes(snapshot, net, &mut obstacles);
+        let memory = &mut self.memory;
+        let backends = backends::lower(snapshot, net, previous, &routes, &mut nats, memory);
+        let size = snapshot.settings.datapath.ring_size;
+        let rings = rings::lower(&routes, memory, size, previous, &mut obstacles);
+        obstacles.extend(memory.of.values().flat_map(|known| known.obstacles.iter().cloned()));
+        let view = KernelView {
+            config: config::lower(&snapshot.settings.datapath, net, facts),
+            nats: nats.into_view(),
+            ifaces: ifaces::lower(net, previous, &mut obstacles),
+            vips: vips::lower(&routes, &rings, previous, &mut obstacles),
+            rings: rings.view,
+            backends,
+        };
+        obstacles.sort();
+        obstacles.dedup();
+        Lowered { view, obstacles }
+    }
 }

@@ -14,7 +14,11 @@ use lb_common::{
     ring::{MAX_RINGS, RING_MEMBERS},
 };
 
-use super::{Obstacle, backends::Backends, vips::Route};
+use super::{
+    Obstacle,
+    memory::{Asked, Known, Memory},
+    vips::Route,
+};
 use crate::{
     model::{Algorithm, Backend, Id, Service},
     plan::{KernelView, RingView, maglev, rotation},
@@ -43,30 +47,33 @@ fn use_of(route: &Route<'_>) -> (Id, bool) {
 /// Finds or fills the rings of `routes`, of `size` slots at most.
 pub(super) fn lower(
     routes: &[Route<'_>],
-    backends: &Backends<'_>,
+    memory: &mut Memory,
     size: u32,
     previous: &KernelView,
     obstacles: &mut Vec<Obstacle>,
 ) -> Rings {
-    let mut recipes: HashMap<u64, Recipe> = HashMap::new();
+    let filled: HashMap<u64, u32> =
+        previous.rings.iter().map(|(&id, ring)| (ring.recipe, id)).collect();
+    let mut recipes: HashMap<u64, Option<Recipe>> = HashMap::new();
     let mut uses: HashMap<(Id, bool), u64> = HashMap::new();
     for route in routes {
         let key = use_of(route);
-        let of = backends.of.get(&route.service.id).map_or(&[][..], Vec::as_slice);
-        if !of.is_empty() && of.iter().all(|(_, b)| b.address.is_ipv4() != route.vip.is_ipv4()) {
+        let Some(known) = memory.of.get_mut(&route.service.id) else { continue };
+        if is_of_other_family(known, key.1) {
             let service = route.service.id.clone();
             obstacles.push(Obstacle::OtherFamily { vip: route.vip, service });
         }
         if uses.contains_key(&key) {
             continue;
         }
-        if let Some(recipe) = Recipe::new(route.service, of, key.1, size, obstacles) {
-            let name = recipe.name();
+        let (asked, recipe) = ask(known, key.1, size, &filled);
+        obstacles.extend(asked.obstacle);
+        if let Some(name) = asked.recipe {
             uses.insert(key, name);
             recipes.insert(name, recipe);
         }
     }
-    let ids = place(recipes, previous);
+    let ids = place(recipes, &filled, previous);
     let mut rings = Rings::default();
     for (key, name) in uses {
         let Some((id, ring)) = ids.get(&name) else {
@@ -79,21 +86,49 @@ pub(super) fn lower(
     rings
 }
 
+/// Whether it has backends, and none of this IP version.
+fn is_of_other_family(known: &Known, v4: bool) -> bool {
+    let mut backends = known.backends();
+    !known.entries.is_empty() && backends.all(|(_, b)| b.address.is_ipv4() != v4)
+}
+
+/// What the ring of a service is filled from, remembered; with the recipe itself where it is not
+/// filled already.
+fn ask(
+    known: &mut Known,
+    v4: bool,
+    size: u32,
+    filled: &HashMap<u64, u32>,
+) -> (Asked, Option<Recipe>) {
+    let family = usize::from(!v4);
+    if let Some(asked) = &known.rings[family]
+        && asked.recipe.is_none_or(|name| filled.contains_key(&name))
+    {
+        return (asked.clone(), None);
+    }
+    let mut obstacle = None;
+    let backends = known.backends();
+    let recipe = Recipe::new(&known.service, backends, v4, size, &mut obstacle);
+    let asked = Asked { recipe: recipe.as_ref().map(Recipe::name), obstacle };
+    known.rings[family] = Some(asked.clone());
+    (asked, recipe)
+}
+
 /// Gives each recipe a ring: the one filled by it before, or a new one under a
 /// free id. The ids of rings in use rest, so that a ring is never refilled under a VIP.
 fn place(
-    recipes: HashMap<u64, Recipe>,
+    recipes: HashMap<u64, Option<Recipe>>,
+    filled: &HashMap<u64, u32>,
     previous: &KernelView,
 ) -> HashMap<u64, (u32, Arc<RingView>)> {
-    let filled: HashMap<u64, u32> =
-        previous.rings.iter().map(|(&id, ring)| (ring.recipe, id)).collect();
     let (known, new): (Vec<_>, Vec<_>) =
         recipes.into_iter().partition(|(name, _)| filled.contains_key(name));
     let known = known.into_iter().map(|(name, _)| (name, filled[&name]));
     let mut out: HashMap<u64, (u32, Arc<RingView>)> =
         known.map(|(name, id)| (name, (id, previous.rings[&id].clone()))).collect();
     let mut taken: BTreeSet<u32> = out.values().map(|(id, _)| *id).collect();
-    let mut new: Vec<(u64, Recipe)> = new;
+    let with_recipe = |(name, recipe): (u64, Option<Recipe>)| Some((name, recipe?));
+    let mut new: Vec<(u64, Recipe)> = new.into_iter().filter_map(with_recipe).collect();
     new.sort_by(|a, b| a.1.members.cmp(&b.1.members).then(a.0.cmp(&b.0)));
     let mut free = (0..MAX_RINGS).filter(|id| !previous.rings.contains_key(id));
     let unnamed = Unnamed::new(previous);
@@ -143,12 +178,12 @@ enum Filling {
 
 impl Recipe {
     /// `None` where nobody takes connections.
-    fn new(
+    fn new<'b>(
         service: &Service,
-        backends: &[(u32, &Backend)],
+        backends: impl Iterator<Item = (u32, &'b Backend)>,
         v4: bool,
         size: u32,
-        obstacles: &mut Vec<Obstacle>,
+        obstacle: &mut Option<Obstacle>,
     ) -> Option<Self> {
         let filling = match service.algorithm {
             Algorithm::Maglev | Algorithm::SourceHash => Filling::Maglev,
@@ -158,13 +193,12 @@ impl Recipe {
         };
         let size = maglev::prime_up_to(size);
         let mut members: Vec<(u32, SocketAddr, u32)> = backends
-            .iter()
             .filter(|(_, backend)| backend.address.is_ipv4() == v4 && backend.takes_new())
-            .map(|&(id, backend)| (id, backend.address, backend.weight()))
+            .map(|(id, backend)| (id, backend.address, backend.weight()))
             .collect();
         let limit = RING_MEMBERS.min(size as usize);
         if members.len() > limit {
-            obstacles.push(Obstacle::RingTooSmall {
+            *obstacle = Some(Obstacle::RingTooSmall {
                 service: service.id.clone(),
                 backends: members.len(),
                 limit,

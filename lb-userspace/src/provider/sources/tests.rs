@@ -36,7 +36,7 @@ impl Site {
         fs::write(self.path(file), text).expect("file written");
     }
 
-    fn open(&self) -> (Sources, Reload) {
+    pub(super) fn open(&self) -> (Sources, Reload) {
         Sources::open(self.path("lb.yaml")).expect("a sound main file")
     }
 
@@ -45,7 +45,7 @@ impl Site {
     }
 
     /// Faults without the folder's name.
-    fn lines(&self, faults: &[crate::model::Fault]) -> Vec<String> {
+    pub(super) fn lines(&self, faults: &[crate::model::Fault]) -> Vec<String> {
         let folder = format!("{}/", self.0.path().display());
         faults.iter().map(|fault| fault.to_string().replace(&folder, "")).collect()
     }
@@ -66,14 +66,14 @@ fn service(name: &str, server: &str) -> String {
 }
 
 /// The dynamic part that a reload put in force, if it did.
-fn update(reload: &Reload) -> Option<&Dynamic> {
+pub(super) fn update(reload: &Reload) -> Option<&Dynamic> {
     reload.events.iter().find_map(|event| match event {
         Event::Update { dynamic, .. } => Some(dynamic),
         _ => None,
     })
 }
 
-fn routers(reload: &Reload) -> Vec<&str> {
+pub(super) fn routers(reload: &Reload) -> Vec<&str> {
     let dynamic = update(reload).expect("an update");
     dynamic.routers.iter().map(|router| router.id.name.as_str()).collect()
 }

@@ -4,6 +4,7 @@
 mod explain;
 mod http1;
 mod kit;
+mod middlewares;
 mod observe;
 mod raw_answers;
 mod raw_requests;

@@ -23,6 +23,7 @@ fn scrape(running: &Running) -> String {
         proxy: &running.proxy.view(),
         health: &Counters::default(),
         reloads: Reloads::default(),
+        providers: &[],
         started: 0,
     };
     metrics::render(&scrape).unwrap()

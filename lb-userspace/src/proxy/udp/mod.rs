@@ -19,7 +19,7 @@ use std::{
 };
 
 use arc_swap::ArcSwapOption;
-use tokio::task::coop;
+use tokio::{sync::oneshot, task::coop};
 
 use super::tcp::{Refusal, Service, Stats};
 use crate::model::Id;
@@ -57,26 +57,53 @@ struct Listener {
     scratch: Rc<RefCell<Vec<u8>>>,
 }
 
-/// Serves an entry point's datagrams for as long as it is polled; sessions end with it.
-pub(crate) async fn serve(socket: Socket, entry: Arc<Entry>) {
-    serve_up_to(SESSIONS, socket, entry).await;
+/// Sessions in which nothing was said for so long have nothing under way.
+const QUIET: Duration = Duration::from_secs(1);
+
+/// Serves an entry point's datagrams until it is told to close, and then those of servers that are
+/// still under way; what it is told is dropped after that.
+pub(crate) async fn serve<T>(socket: Socket, entry: Arc<Entry>, closed: oneshot::Receiver<T>) {
+    serve_up_to(SESSIONS, socket, entry, closed).await;
 }
 
-async fn serve_up_to(most: usize, socket: Socket, entry: Arc<Entry>) {
+async fn serve_up_to<T>(
+    most: usize,
+    socket: Socket,
+    entry: Arc<Entry>,
+    closed: oneshot::Receiver<T>,
+) {
     let listener = Listener {
         socket: Rc::new(socket),
         sessions: RefCell::default(),
         most,
         scratch: Rc::new(RefCell::new(vec![0; LONGEST])),
     };
-    loop {
-        let pause = listener.sweep(&entry);
-        // Looks for sessions that have ended even while datagrams keep coming.
-        let _time_is_up = tokio::time::timeout(pause, listener.receive(&entry)).await;
+    let _told = tokio::select! {
+        never = listener.serve(&entry) => match never {},
+        told = closed => told,
+    };
+    while listener.is_busy() {
+        tokio::time::sleep(QUIET / 20).await;
     }
 }
 
 impl Listener {
+    async fn serve(&self, entry: &Entry) -> std::convert::Infallible {
+        loop {
+            let pause = self.sweep(entry);
+            // Looks for sessions that have ended even while datagrams keep coming.
+            let _time_is_up = tokio::time::timeout(pause, self.receive(entry)).await;
+        }
+    }
+
+    /// Whether any server may be about to answer; sessions that have nothing under way end.
+    fn is_busy(&self) -> bool {
+        let now = Instant::now();
+        let mut sessions = self.sessions.borrow_mut();
+        sessions.retain(|_, session| session.is_alive(now) && session.silence(now) < QUIET);
+        !sessions.is_empty()
+    }
+
     /// Receives and forwards for ever.
     async fn receive(&self, entry: &Entry) {
         loop {

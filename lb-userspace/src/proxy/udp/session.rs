@@ -101,8 +101,13 @@ impl Session {
     /// Whether it goes on.
     pub(super) fn is_alive(&self, now: Instant) -> bool {
         let shared = &self.shared;
-        let silent = now.saturating_duration_since(shared.latest.get());
-        !shared.is_refused.get() && silent < shared.route.timeout && !shared.place.is_lost()
+        let is_silent = self.silence(now) >= shared.route.timeout;
+        !shared.is_refused.get() && !is_silent && !shared.place.is_lost()
+    }
+
+    /// How long neither side has said anything.
+    pub(super) fn silence(&self, now: Instant) -> Duration {
+        now.saturating_duration_since(self.shared.latest.get())
     }
 }
 

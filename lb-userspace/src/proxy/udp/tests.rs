@@ -101,7 +101,12 @@ impl Running {
         let socket = bind(address.parse().unwrap()).unwrap();
         let address = socket.local_addr().unwrap();
         let socket = Socket::new(socket).unwrap();
-        tokio::task::spawn_local(serve_up_to(most, socket, Arc::clone(&entry)));
+        let (open, closed) = tokio::sync::oneshot::channel::<()>();
+        let serving = serve_up_to(most, socket, Arc::clone(&entry), closed);
+        tokio::task::spawn_local(async move {
+            serving.await;
+            drop(open);
+        });
         Self { entry, address, failed }
     }
 

@@ -174,8 +174,8 @@ fn an_entry_point_without_its_middleware_is_closed_to_http() {
     case.dynamic.routers.push(http("app", &["any"], "app"));
     let snapshot = case.start().unwrap();
     assert!(snapshot.routers.is_empty());
-    let fault = "lb.yaml:7:5: http.routers.app.entryPoints: entry point \"any\" has a middleware \
-                 that isn't there: waits: provider \"docker\" has no http middleware \"auth\"";
+    let fault = "lb.yaml:7:5: http.routers.app.entryPoints: entry point \"any\" lacks what it \
+                 puts in front of its routers: waits: provider \"docker\" has no http middleware \"auth\"";
     assert_eq!(case.faults(), [fault]);
 }
 
@@ -224,6 +224,50 @@ fn a_transport_of_another_provider_is_waited_for() {
     let dynamic = Dynamic { transports: vec![Transport::new(t.clone())], ..Dynamic::default() };
     let snapshot = case.tell(Event::Update { provider: "docker".into(), dynamic }).unwrap();
     assert!(snapshot.routers.len() == 1 && snapshot.transports.contains_key(&t));
+}
+
+#[test]
+fn tls_options_of_another_provider_are_waited_for() {
+    let mut case = case();
+    let tls = RouterTls { options: Some("strict@docker".into()), ..RouterTls::default() };
+    case.dynamic
+        .routers
+        .push(RouterConfig { tls: Some(Arc::new(tls)), ..http("app", &["any"], "app") });
+    assert!(case.start().unwrap().routers.is_empty());
+    let fault = "lb.yaml:7:5: http.routers.app.tls.options: waits: provider \"docker\" has no TLS \
+                 options \"strict\"";
+    assert_eq!(case.faults(), [fault]);
+    let mut dynamic = Dynamic::default();
+    dynamic.tls.options.insert("strict".into(), Default::default());
+    let snapshot = case.tell(Event::Update { provider: "docker".into(), dynamic }).unwrap();
+    assert_eq!(snapshot.routers.len(), 1);
+}
+
+#[test]
+fn tls_options_of_an_entry_point_are_the_main_files() {
+    let mut case = case();
+    options(&mut case, "any", |options| {
+        options.tls = Some(RouterTls { options: Some("strict".into()), ..RouterTls::default() });
+    });
+    case.dynamic.tls.options.insert("strict".into(), Default::default());
+    case.start();
+    let id = Id::new(Protocol::Http, "app", "docker");
+    let service = Service::new(id.clone());
+    let router = RouterConfig { id: id.clone(), ..http("app", &["any"], "app") };
+    let dynamic = Dynamic { routers: vec![router], services: vec![service], ..Dynamic::default() };
+    let snapshot = case.tell(Event::Update { provider: "docker".into(), dynamic }).unwrap();
+    let tls = snapshot.routers[&id].tls.as_ref().unwrap();
+    assert_eq!(tls.options.as_deref(), Some("strict@file"));
+}
+
+#[test]
+fn a_name_that_resolves_leaves_the_routers_as_they_are() {
+    let mut case = Case::web(&["db:80"]);
+    let before = Arc::clone(&case.reconciler.snapshot().routers);
+    assert_eq!(case.faults().len(), 1);
+    let after = case.resolve("db", &["10.0.0.9"]).unwrap();
+    assert!(Arc::ptr_eq(&before, &after.routers));
+    assert_eq!((case.faults(), case.backends().len()), (vec![], 1));
 }
 
 #[test]

@@ -8,7 +8,7 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use lb_common::{BackendEntry, VipEntry, addr::to_ip};
 
-use super::{KernelFacts, Lowered, lower};
+use super::{KernelFacts, Lowered, Lowerer};
 use crate::{
     model::{
         Algorithm, Backend, BackendState, EntryPoint, Health, Id, Path, Protocol, Router, Service,
@@ -104,9 +104,15 @@ impl Case {
     }
 
     pub(super) fn lower(&self) -> Lowered {
+        self.lower_by(&mut Lowerer::default())
+    }
+
+    /// By one that remembers the steps before.
+    pub(super) fn lower_by(&self, lowerer: &mut Lowerer) -> Lowered {
         let facts = KernelFacts { hz: 250, est_buckets: 8, half_buckets: 2, ..Default::default() };
         let settings = Arc::new(self.settings.clone());
-        lower(&Snapshot { settings, ..self.snapshot.clone() }, &self.net, &facts, &self.previous)
+        let snapshot = Snapshot { settings, ..self.snapshot.clone() };
+        lowerer.lower(&snapshot, &self.net, &facts, &self.previous)
     }
 
     /// Lowers, and has the kernel hold the outcome.

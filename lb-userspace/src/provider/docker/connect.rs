@@ -1,0 +1,38 @@
+//! To Docker's API, by a unix socket, TCP or TLS.
+
+use std::time::Duration;
+
+use bollard::{API_DEFAULT_VERSION, Docker};
+
+use crate::model::{self, Pem};
+
+/// Connects and agrees on a version of the API.
+pub(super) async fn connect(settings: &model::Docker) -> Result<Docker, String> {
+    let seconds = settings.timeout.as_secs().max(1);
+    let endpoint = settings.endpoint.as_str();
+    let docker = match (&settings.tls, endpoint.split_once("://")) {
+        (None, Some(("unix", path))) => {
+            Docker::connect_with_unix(path, seconds, API_DEFAULT_VERSION)
+        }
+        (Some(tls), _) => match (tls.root_cas.as_slice(), tls.certificates.as_slice()) {
+            ([Pem::File(ca)], [(Pem::File(cert), Pem::File(key))]) => {
+                Docker::connect_with_ssl(endpoint, key, cert, ca, seconds, API_DEFAULT_VERSION)
+            }
+            _ => return Err("tls: `ca`, `cert` and `key` are needed, each a file".to_owned()),
+        },
+        (None, _) => Docker::connect_with_http(endpoint, seconds, API_DEFAULT_VERSION),
+    };
+    let docker = docker.map_err(|error| error.to_string())?;
+    within(settings.timeout, docker.negotiate_version()).await
+}
+
+/// An answer that doesn't come in time is a failure.
+pub(super) async fn within<T>(
+    time: Duration,
+    answer: impl Future<Output = Result<T, bollard::errors::Error>>,
+) -> Result<T, String> {
+    match tokio::time::timeout(time, answer).await {
+        Ok(answer) => answer.map_err(|error| error.to_string()),
+        Err(_) => Err(format!("no answer within {time:?}")),
+    }
+}

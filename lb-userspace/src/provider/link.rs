@@ -1,0 +1,302 @@
+//! A provider over a network: a task follows its source and keeps what that says last, in memory
+//! and on disk, so that nothing is lost while the source is away.
+
+use std::{
+    collections::hash_map::DefaultHasher,
+    convert::Infallible,
+    future::Future,
+    hash::{Hash, Hasher},
+    path::PathBuf,
+    pin::Pin,
+    sync::{Arc, Mutex, PoisonError},
+    time::{Duration, Instant},
+};
+
+use serde::{Serialize, de::DeserializeOwned};
+use tokio::{sync::watch, task::JoinHandle, time::sleep};
+
+use super::{
+    Around, Content, Provider, Reading, Text,
+    backoff::Backoff,
+    discovery::Skipped,
+    status::{Status, now},
+};
+use crate::{config::build::Parsed, model::Fault, state};
+
+/// What a burst of changes may take before it is read.
+const REST: Duration = Duration::from_millis(10);
+/// Between writes to disk.
+const KEEP: Duration = Duration::from_secs(1);
+
+/// A future of a source's.
+pub(crate) type Following<'a> =
+    Pin<Box<dyn Future<Output = Result<Infallible, String>> + Send + 'a>>;
+/// Makes a document of a state.
+pub(crate) type Reader<S> = Box<dyn FnMut(&S) -> Outcome + Send>;
+
+/// Something over a network that says what there is.
+pub(crate) trait Source: Send + Sync + 'static {
+    /// All that it says, kept on disk.
+    type State: Clone + PartialEq + Serialize + DeserializeOwned + Send + Sync + 'static;
+
+    /// What stands behind the `@` of its objects, and its key under `providers`.
+    fn name(&self) -> &'static str;
+
+    /// Where it is, without secrets: for `lb status`.
+    fn endpoint(&self) -> String;
+
+    /// Connects and publishes whole states until that fails. Nothing here may hang: an answer that
+    /// doesn't come is a failure.
+    fn follow<'a>(&'a self, outlet: &'a Outlet<Self::State>) -> Following<'a>;
+
+    /// Reads states; it may remember what it read before.
+    fn reader(&self) -> Reader<Self::State>;
+}
+
+/// What a state comes to.
+#[derive(Debug, Default)]
+pub(crate) struct Outcome {
+    /// Its document. With faults the state is refused whole and the last good one stays.
+    pub(crate) parsed: Parsed,
+    /// Faults of parts that are out alone; all else applies.
+    pub(crate) out: Vec<Fault>,
+    /// How many instances (or keys) serve.
+    pub(crate) serving: usize,
+    /// Instances that don't.
+    pub(crate) skipped: Vec<Skipped>,
+}
+
+/// A state that was read: what a [`Link`] hands over.
+#[derive(Debug)]
+pub(crate) struct Part {
+    /// Differs wherever what is said differs, also from one run to the next.
+    pub(super) stamp: u64,
+    pub(super) parsed: Parsed,
+    pub(super) out: Vec<Fault>,
+}
+
+/// Where a source's states go.
+pub(crate) struct Outlet<S> {
+    states: watch::Sender<Option<Arc<S>>>,
+    status: Arc<Status>,
+    backoff: Arc<Mutex<Backoff>>,
+}
+
+impl<S: PartialEq> Outlet<S> {
+    /// The source answers.
+    pub(crate) fn connected(&self) {
+        self.status.connected();
+        self.backoff.lock().unwrap_or_else(PoisonError::into_inner).reset();
+    }
+
+    /// This is all there is now; it replaces what was said before.
+    pub(crate) fn publish(&self, state: S) {
+        self.connected();
+        self.states.send_if_modified(|last| {
+            if last.as_deref() == Some(&state) {
+                return false;
+            }
+            *last = Some(Arc::new(state));
+            true
+        });
+        self.status.change().is_kept = false;
+    }
+}
+
+/// The provider of a source.
+pub(crate) struct Link {
+    name: &'static str,
+    status: Arc<Status>,
+    latest: watch::Receiver<Option<Arc<Part>>>,
+    /// The task, until it has begun.
+    begin: Option<Pin<Box<dyn Future<Output = ()> + Send>>>,
+    task: Option<JoinHandle<()>>,
+}
+
+impl Link {
+    /// Begins with what the last run kept; the source is followed once somebody waits for changes.
+    pub(crate) fn provider<S: Source>(source: S, around: &Around) -> Box<dyn Provider> {
+        let name = source.name();
+        let status = Arc::new(Status::new(name, source.endpoint()));
+        let (parts, latest) = watch::channel(None);
+        let path = around.state.as_ref().map(|state| state.join(format!("providers/{name}.json")));
+        let mut task = Task {
+            reader: source.reader(),
+            source,
+            status: Arc::clone(&status),
+            parts,
+            path,
+            throttle: around.throttle,
+            last: None,
+        };
+        task.recall();
+        let begin: Option<Pin<Box<dyn Future<Output = ()> + Send>>> = match around.follows {
+            true => Some(Box::pin(task.run())),
+            false => None,
+        };
+        Box::new(Self { name, status, latest, begin, task: None })
+    }
+}
+
+impl Drop for Link {
+    fn drop(&mut self) {
+        if let Some(task) = &self.task {
+            task.abort();
+        }
+    }
+}
+
+impl Provider for Link {
+    fn name(&self) -> &'static str {
+        self.name
+    }
+
+    fn read(&mut self, _all: bool) -> Reading {
+        let part = self.latest.borrow_and_update().clone();
+        let text = |part| Text { file: PathBuf::from(self.name), content: Content::Read(part) };
+        Reading { texts: part.map(text).into_iter().collect(), failed: None }
+    }
+
+    fn changed(&mut self) -> Pin<Box<dyn Future<Output = ()> + Send + '_>> {
+        if let Some(begin) = self.begin.take() {
+            self.task = Some(tokio::spawn(begin));
+        }
+        Box::pin(async {
+            if self.latest.changed().await.is_err() {
+                std::future::pending().await
+            }
+        })
+    }
+
+    fn status(&self) -> Option<Arc<Status>> {
+        Some(Arc::clone(&self.status))
+    }
+}
+
+/// What runs beside the writer.
+struct Task<S: Source> {
+    source: S,
+    reader: Reader<S::State>,
+    status: Arc<Status>,
+    parts: watch::Sender<Option<Arc<Part>>>,
+    path: Option<PathBuf>,
+    throttle: Duration,
+    /// Read last.
+    last: Option<Arc<S::State>>,
+}
+
+impl<S: Source> Task<S> {
+    /// Reads what the last run kept.
+    fn recall(&mut self) {
+        let Some(path) = &self.path else { return };
+        match state::load::<Option<S::State>>(path) {
+            Ok(Some(state)) => {
+                self.status.change().is_kept = true;
+                digest(
+                    Arc::new(state),
+                    &mut self.reader,
+                    &self.status,
+                    &self.parts,
+                    &mut self.last,
+                );
+            }
+            Ok(None) => {}
+            // It only ever helps while the source is away.
+            Err(error) => {
+                tracing::warn!(%error, provider = self.source.name(), "kept state is lost")
+            }
+        }
+    }
+
+    async fn run(self) {
+        let Self { source, mut reader, status, parts, path, throttle, mut last } = self;
+        let (states_in, mut states) = watch::channel(None);
+        let (kept_in, kept) = watch::channel(None);
+        let backoff = Arc::new(Mutex::new(Backoff::new()));
+        let outlet = Outlet {
+            states: states_in,
+            status: Arc::clone(&status),
+            backoff: Arc::clone(&backoff),
+        };
+        let following = async {
+            loop {
+                let Err(error) = source.follow(&outlet).await;
+                let pause = backoff.lock().unwrap_or_else(PoisonError::into_inner).next();
+                tracing::warn!(provider = source.name(), %error, "lost: trying again in {pause:?}");
+                status.failed(&error);
+                sleep(pause).await;
+            }
+        };
+        let reading = async {
+            while states.changed().await.is_ok() {
+                sleep(REST).await;
+                let Some(state) = states.borrow_and_update().clone() else { continue };
+                let begun = Instant::now();
+                if tokio::task::block_in_place(|| {
+                    digest(Arc::clone(&state), &mut reader, &status, &parts, &mut last)
+                }) {
+                    kept_in.send_replace(Some(state));
+                }
+                // A source that floods leaves room for all else.
+                sleep(throttle.max(begun.elapsed() * 2)).await;
+            }
+        };
+        tokio::join!(following, reading, keep(path, kept, source.name()));
+    }
+}
+
+/// Reads a state and hands it over; whether it is to be kept.
+fn digest<S: PartialEq + Serialize>(
+    state: Arc<S>,
+    reader: &mut Reader<S>,
+    status: &Status,
+    parts: &watch::Sender<Option<Arc<Part>>>,
+    last: &mut Option<Arc<S>>,
+) -> bool {
+    if last.as_ref() == Some(&state) {
+        return false;
+    }
+    let Outcome { parsed, out, serving, skipped } = reader(&state);
+    let is_sound = parsed.faults.is_empty();
+    let stamp = stamp(&*state);
+    *last = Some(state);
+    parts.send_replace(Some(Arc::new(Part { stamp, parsed, out })));
+    let mut seen = status.change();
+    seen.updates += 1;
+    seen.updated = Some(now());
+    if is_sound {
+        (seen.serving, seen.skipped) = (serving, skipped);
+    }
+    is_sound
+}
+
+/// Of what is said; a state that can't be written down has its time.
+fn stamp(state: &impl Serialize) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    match serde_json::to_vec(state) {
+        Ok(bytes) => bytes.hash(&mut hasher),
+        Err(_) => Instant::now().hash(&mut hasher),
+    }
+    hasher.finish()
+}
+
+/// Writes good states to disk, one a second at most.
+async fn keep<S: Serialize + Send + Sync + 'static>(
+    path: Option<PathBuf>,
+    mut kept: watch::Receiver<Option<Arc<S>>>,
+    name: &'static str,
+) {
+    let Some(path) = path else { return };
+    while kept.changed().await.is_ok() {
+        let state = kept.borrow_and_update().clone();
+        let path = path.clone();
+        let written = tokio::task::spawn_blocking(move || state::store(&path, &state)).await;
+        if let Ok(Err(error)) = written {
+            tracing::warn!(%error, provider = name, "can't be kept for the next start");
+        }
+        sleep(KEEP).await;
+    }
+}
+
+#[cfg(test)]
+mod tests;
