@@ -7,6 +7,7 @@
 pub mod bytecode;
 pub mod client;
 pub mod daemon;
+pub mod docker;
 pub mod engine;
 pub mod lab;
 pub mod link;
@@ -17,5 +18,6 @@ pub mod server;
 pub mod shell;
 
 pub use daemon::Daemon;
+pub use docker::Docker;
 pub use lab::{Back, Front, Lab, Shape};
 pub use netns::Namespace;

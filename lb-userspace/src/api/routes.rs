@@ -15,13 +15,14 @@ use serde_json::Value;
 use tokio::sync::oneshot;
 
 use super::{
-    ApiError, Command, Daemon, FlowQuery,
+    ApiError, Command, Daemon, EventQuery, FlowQuery,
     daemon::Reply,
     error::parse,
     find, rows, traefik,
     types::{
         BackendChange, BackendRow, ExplainHttpQuery, ExplainQuery, Explained, ExplainedHttp,
-        FlowRow, HealthRow, RegistryInstance, Reloaded, RouterRow, ServiceRow, Status, VipRow,
+        FlowRow, HealthRow, RegistryInstance, Reloaded, RouterRow, ServiceRow, ShiftOrder,
+        ShiftRow, Status, VipRow,
     },
 };
 use crate::{
@@ -65,12 +66,15 @@ fn everybodys() -> Router<Arc<dyn Daemon>> {
         .route("/api/rawdata", get(rawdata))
         .route("/api/status", get(status))
         .route("/api/health", get(health))
+        .route("/api/events", get(events))
         .route("/api/l4/vips", get(vips))
         .route("/api/l4/backends", get(backends))
         .route("/api/l4/services", get(services))
         .route("/api/l4/routers", get(routers))
         .route("/api/l4/flows", get(flows))
         .route("/api/backends/{service}/{backend}", put(change))
+        .route("/api/shifts", get(shifts))
+        .route("/api/shifts/{service}", post(shift).delete(end_shift))
         .route("/api/registry/services", get(registry_services))
         .route("/api/registry/export", get(registry_export))
         .route("/api/reload", post(reload))
@@ -213,6 +217,14 @@ async fn health(State(d): App) -> Json<Vec<HealthRow>> {
     Json(rows::health(&d.snapshot()))
 }
 
+async fn events(
+    State(d): App,
+    headers: HeaderMap,
+    query: Params<EventQuery>,
+) -> Result<Response, ApiError> {
+    Ok(super::events::stream(d.events(), &headers, &params(query)?))
+}
+
 async fn vips(State(d): App) -> Json<Vec<VipRow>> {
     Json(rows::vips(&d.snapshot(), d.vips().into_iter()))
 }
@@ -263,6 +275,31 @@ async fn change(
         ));
     }
     command(&d, |reply| Command::Change { service, backend, change, reply }).await
+}
+
+async fn shifts(State(d): App) -> Answer<Vec<ShiftRow>> {
+    blocking(d, |d| d.status()).await.map(|status| Json(status.shifts))
+}
+
+async fn shift(State(d): App, Path(service): Path<String>, body: Bytes) -> Answer<ShiftRow> {
+    let order: ShiftOrder = parse(&body)?;
+    command(&d, |reply| Command::Shift { service, order, reply }).await
+}
+
+/// `?reset=true`: with the configured weights.
+#[derive(Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+struct Ending {
+    reset: bool,
+}
+
+async fn end_shift(
+    State(d): App,
+    Path(service): Path<String>,
+    query: Params<Ending>,
+) -> Answer<Vec<ShiftRow>> {
+    let reset = params(query)?.reset;
+    command(&d, |reply| Command::EndShift { service, reset, reply }).await
 }
 
 async fn reload(State(d): App) -> Answer<Reloaded> {

@@ -56,6 +56,7 @@ fn text(s: &Status) -> String {
         line(&mut out, "provider", provider(p));
     }
     datapath(&mut out, &s.datapath);
+    section(&mut out, "SHIFTS", s.shifts.is_empty(), || super::shift::table(&s.shifts));
     section(&mut out, "ENTRY POINTS", s.entry_points.is_empty(), || entry_points(s));
     section(&mut out, "DROPS", s.drops.is_empty(), || drops(s));
     let skipped = s.providers.iter().any(|provider| !provider.skipped.is_empty());

@@ -24,6 +24,7 @@ use std::{
     path::Path,
 };
 
+pub(crate) use duration::parse as parse_duration;
 pub use host::HostPorts;
 
 use crate::model::{Dynamic, EntryPoint, Fault, Place, Settings};

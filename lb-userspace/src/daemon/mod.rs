@@ -4,6 +4,7 @@
 
 mod command;
 mod detach;
+mod events;
 mod explain;
 mod flows;
 mod input;
@@ -16,6 +17,7 @@ mod path;
 mod proxy;
 mod registry;
 mod shared;
+mod shift;
 mod start;
 mod status;
 mod succession;

@@ -19,6 +19,7 @@ use super::{
     proxy::ProxySide,
     registry::RegistrySide,
     shared::{InForce, Shared},
+    shift::ShiftSide,
     status,
 };
 use crate::{
@@ -27,9 +28,11 @@ use crate::{
         time::now,
         types::{ProviderStatus, ReloadStatus},
     },
+    events::Watched,
     health::{Monitor, Names},
     kernel::{InstanceLock, Pass},
     model::{BackendId, Snapshot},
+    nats,
     provider::{Reload, Scope, Sources},
     reconcile::{Event, Reconciler},
     state::{Memory, Overrides},
@@ -71,6 +74,12 @@ pub(super) struct Writer {
     /// Backends that were leaving when the sweeper's pass began.
     pub(super) leaving: BTreeSet<BackendId>,
     pub(super) last_reload: Option<ReloadStatus>,
+    /// What the proxy finds out by itself.
+    pub(super) watched: Watched,
+    pub(super) shifts: ShiftSide,
+    pub(super) nats: nats::Side,
+    /// Where others than the writer say what is to be changed.
+    pub(super) inputs: mpsc::Sender<Event>,
     pub(super) faults: Faults,
     /// The latest snapshot in force.
     pub(super) in_force: Arc<Snapshot>,
@@ -131,6 +140,8 @@ impl Writer {
             Input::Reopen => self.proxy.reopen_log(),
             Input::Tick => {
                 self.proxy.view().tick();
+                self.tell_watched();
+                self.watch_shifts().await;
                 self.is_stale |= self.faults.apply.is_some();
                 self.listen_again().await;
                 self.forget_unloaded();
@@ -156,14 +167,18 @@ impl Writer {
 
     /// Keeps a reading's outcome for `lb status` and the metrics.
     pub(super) fn remember(&mut self, reload: &Reload) {
-        self.faults.files = reload.faults.iter().map(ToString::to_string).collect();
+        let told: Vec<String> = reload.faults.iter().map(ToString::to_string).collect();
+        let before = std::mem::replace(&mut self.faults.files, told);
         self.is_unpublished = true;
         if reload.is_again {
             return;
         }
-        reload.faults.iter().for_each(|fault| tracing::error!("{fault}"));
+        // What is wrong with one instance isn't told again whenever another one changes.
+        let faults = self.faults.files.iter().filter(|fault| !before.contains(fault));
+        faults.for_each(|fault| tracing::error!("{fault}"));
         reload.warnings.iter().for_each(|warning| tracing::warn!("{warning}"));
         reload.changes.iter().for_each(|change| tracing::info!("{change}"));
+        self.tell_reload(reload);
         let success = reload.faults.is_empty();
         let status = ReloadStatus { time: now(), success, faults: self.faults.files.clone() };
         let mut reloads = self.shared.reloads.lock().unwrap_or_else(PoisonError::into_inner);
@@ -302,10 +317,12 @@ impl Writer {
 
     /// What follows a new snapshot outside the kernel.
     async fn spread(&mut self, snapshot: &Arc<Snapshot>) {
+        self.tell_changes(snapshot);
         self.in_force = snapshot.clone();
         self.monitor.update(snapshot);
         self.names.update(snapshot);
         self.log.follow(&snapshot.settings.log);
+        self.follow_nats(snapshot);
         self.listen().await;
         let daemon: Arc<dyn Daemon> = self.shared.clone();
         tokio::task::block_in_place(|| self.proxy.follow(snapshot, &daemon));
@@ -344,6 +361,7 @@ impl Writer {
             host,
             registry: self.registry.view(),
             providers: self.providers(),
+            shifts: self.shifts.rows(self.clock.elapsed()),
             sources: self.sources.statuses(),
             last_reload: self.last_reload.clone(),
             faults: faults.cloned().collect(),

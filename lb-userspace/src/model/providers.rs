@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::ClientTls;
+use super::{ClientTls, Nats};
 
 /// Which instances count and what they serve where labels don't say: of every provider that finds
 /// instances.
@@ -35,6 +35,34 @@ impl Default for Exposure {
 impl Exposure {
     /// Traefik's.
     pub const DEFAULT_RULE: &str = "Host(`{{ normalize .Name }}`)";
+}
+
+/// `providers.http`.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct HttpProvider {
+    /// The URL.
+    pub endpoint: String,
+    /// `pollInterval`. Default 5 s.
+    pub interval: Duration,
+    /// `pollTimeout`. Default 5 s.
+    pub timeout: Duration,
+    /// Sent along.
+    pub headers: Vec<(String, String)>,
+    /// Towards an https endpoint.
+    pub tls: Option<ClientTls>,
+}
+
+/// `providers.nats`: a key-value bucket.
+#[derive(Clone, Debug, PartialEq)]
+pub struct NatsProvider {
+    /// Which instances count.
+    pub exposure: Exposure,
+    /// How NATS is reached.
+    pub server: Nats,
+    /// `bucket`. Default `lb`.
+    pub bucket: String,
+    /// `rootKey`: what keys begin with; nothing by default.
+    pub root: String,
 }
 
 /// `providers.docker`.

@@ -2,14 +2,16 @@
 //! [`registered`]. Those over a network are a [`link::Source`]; those that find instances with labels
 //! make their documents by [`discovery`].
 
-mod backoff;
+pub(crate) mod backoff;
 mod changes;
 mod consul;
 pub(crate) mod discovery;
 mod docker;
 mod file;
 mod fingerprint;
+mod http;
 mod link;
+mod nats;
 pub(crate) mod registry;
 mod settle;
 mod sources;
@@ -19,6 +21,7 @@ mod watch;
 use std::{future::Future, path::PathBuf, pin::Pin, sync::Arc, time::Duration};
 
 pub use sources::{Checked, Reload, Scope, Sources, check};
+pub(crate) use status::Seen;
 pub use status::Status;
 
 use crate::model::{Fault, Settings};
@@ -28,6 +31,8 @@ fn registered(settings: &Settings) -> Vec<Asked> {
     let asked = [
         file::asked_for(settings),
         docker::asked_for(settings),
+        http::asked_for(settings),
+        nats::asked_for(settings),
         consul::catalog(settings),
         consul::kv(settings),
         registry::asked_for(settings),

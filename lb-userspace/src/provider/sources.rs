@@ -353,10 +353,21 @@ fn same_file(one: &Path, other: &Path) -> bool {
 /// Validates the main file and all that it names, without anything in force: `lb check`.
 pub fn check(main: &Path) -> Checked {
     match Sources::begin(main.to_owned(), false, None) {
-        Ok((_, reload)) => Checked { faults: reload.faults, warnings: reload.warnings },
+        Ok((_, reload)) => {
+            let dynamics = reload.events.iter().filter_map(|event| match event {
+                Event::Update { dynamic, .. } => Some(dynamic),
+                _ => None,
+            });
+            let unusable: Vec<Fault> =
+                dynamics.flat_map(|dynamic| material::faults(main, dynamic)).collect();
+            let faults = reload.faults.into_iter().chain(unusable).collect();
+            Checked { faults, warnings: reload.warnings }
+        }
         Err(faults) => Checked { faults, warnings: Vec::new() },
     }
 }
+
+mod material;
 
 #[cfg(test)]
 mod http_tests;

@@ -148,6 +148,16 @@ impl Fetch for Fetcher {
 }
 
 impl Fetcher {
+    /// As [`Fetch::fetch`], without a body and from any thread.
+    ///
+    /// # Errors
+    /// As there.
+    pub async fn ask(&self, request: &Head) -> Result<Fetched, FetchError> {
+        let whole = self.limits.whole;
+        let answer = timeout(whole, self.exchange(request, &Bytes::new())).await;
+        answer.unwrap_or_else(|_| Err(FetchError::Timeout(self.authority.clone(), whole)))
+    }
+
     /// A kept connection may have been closed meanwhile: then a new one is tried.
     async fn exchange(&self, request: &Head, body: &Bytes) -> Result<Fetched, FetchError> {
         while let Some(mut kept) = POOL.with_borrow_mut(|pool| pool.take(self.id)) {

@@ -9,7 +9,7 @@ use anyhow::{Context, Result, ensure};
 use lb_tests::{Daemon, Namespace, engine, server::Origin};
 use tempfile::TempDir;
 
-use super::kit::{ask, bash, get, register, until, visit};
+use super::agent::{ask, bash, get, register, until, visit};
 
 /// A server with its data in a folder, so that it may be killed and started again.
 struct Consul<'a> {

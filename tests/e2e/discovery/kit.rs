@@ -1,69 +1,81 @@
-//! What these tests share: lines of a shell, agents that are asked over HTTP, and waiting.
+//! What these tests share.
 
-use std::{
-    process::Command,
-    time::{Duration, Instant},
+use std::{net::SocketAddr, time::Duration};
+
+use anyhow::Result;
+use lb_tests::{
+    Daemon, Docker, Namespace,
+    client::http1::{Answer, Connection},
 };
-
-use anyhow::{Context, Result, ensure};
-use lb_tests::{Namespace, client::http1::Connection};
-use serde_json::{Value, json};
+use serde_json::Value;
 
 /// Bound of patience; never what a test asserts.
 pub(super) const PATIENCE: Duration = Duration::from_secs(60);
-/// Of Consul's API, the real one's or the registry's.
-pub(super) const AGENT: &str = "127.0.0.1:8500";
-/// The entry point `web`.
-pub(super) const WEB: &str = "127.0.0.1:8080";
 
-/// Runs lines of bash inside `ns`, where `consul` is this host; what they print.
-pub(super) fn bash(ns: &Namespace, lines: &str) -> Result<String> {
-    let folder = tempfile::tempdir()?;
-    let rc = "silent\nshow-error\nresolve = consul:8500:127.0.0.1\nresolve = consul-server:8500:127.0.0.1\n";
-    std::fs::write(folder.path().join(".curlrc"), rc)?;
-    let mut command = Command::new("bash");
-    command.args(["-ec", lines]).env("CURL_HOME", folder.path()).env("HOME", folder.path());
-    let output = ns.run(|| command.output())?;
-    let (out, err) = (output.stdout, String::from_utf8_lossy(&output.stderr).into_owned());
-    ensure!(output.status.success(), "{lines}: {}{err}", output.status);
-    Ok(String::from_utf8(out)?)
+/// A configuration for the containers that are labelled `test=NAME`, web at a port of its own.
+pub(super) fn config(docker: &Docker, name: &str, port: u16, more: &str) -> String {
+    format!(
+        "entryPoints: {{ web: {{ address: \"127.0.0.1:{port}\" }} }}\n\
+         providers:\n  docker:\n    endpoint: \"{}\"\n    constraints: \"Label(`test`, `{name}`)\"\n{more}",
+        docker.endpoint()
+    )
 }
 
-/// Asks an agent.
-pub(super) fn ask(ns: &Namespace, method: &str, path: &str, body: &str) -> Result<String> {
-    let body = body.replace('\'', "'\\''");
-    bash(ns, &format!("curl -f -X {method} 'http://{AGENT}{path}' -d '{body}'"))
+/// A request of a connection of its own.
+pub(super) fn get(ns: &Namespace, port: u16, host: &str, path: &str) -> Result<Answer> {
+    let address = SocketAddr::from(([127, 0, 0, 1], port));
+    ns.run(|| Connection::open(address)?.get(path, &[("Host", host), ("Connection", "close")]))
 }
 
-/// Asks an agent for JSON.
-pub(super) fn get(ns: &Namespace, path: &str) -> Result<Value> {
-    let text = bash(ns, &format!("curl 'http://{AGENT}{path}'"))?;
-    serde_json::from_str(&text).with_context(|| format!("{path}: {text}"))
+/// Waits until a host is answered by this text.
+pub(super) fn wait_text(
+    daemon: &Daemon<'_>,
+    docker: &Docker,
+    port: u16,
+    host: &str,
+    text: &str,
+) -> Result<()> {
+    daemon.wait_for(&format!("{host} says {text}"), PATIENCE, |_| {
+        Ok(get(&docker.ns, port, host, "/")?.text() == text)
+    })
 }
 
-/// Registers an instance of `api`, checked often by `GET /health`.
-pub(super) fn register(ns: &Namespace, id: &str, port: u16, tags: &[&str]) -> Result<()> {
-    let health = format!("http://127.0.0.1:{port}/health");
-    let body = json!({
-        "ID": id, "Name": "api", "Address": "127.0.0.1", "Port": port, "Tags": tags,
-        "Check": { "HTTP": health, "Interval": "100ms", "Timeout": "1s" },
-    });
-    ask(ns, "PUT", "/v1/agent/service/register", &body.to_string()).map(drop)
+/// Waits until a host is answered with this status.
+pub(super) fn wait_status(
+    daemon: &Daemon<'_>,
+    docker: &Docker,
+    port: u16,
+    host: &str,
+    status: u16,
+) -> Result<()> {
+    daemon.wait_for(&format!("{host} answers {status}"), PATIENCE, |_| {
+        Ok(get(&docker.ns, port, host, "/")?.status == status)
+    })
 }
 
-/// What `GET /` answers at the entry point: status and body.
-pub(super) fn visit(ns: &Namespace) -> Result<(u16, String)> {
-    let mut connection = ns.run(|| Connection::open(WEB.parse()?))?;
-    let headers = [("Host", "api.example.com"), ("Connection", "close")];
-    Ok(connection.get("/", &headers)?.brief())
+/// The provider of this name as `lb status` shows it.
+pub(super) fn provider(daemon: &Daemon<'_>, name: &str) -> Result<Value> {
+    let status = daemon.json(&["status"])?;
+    let all = status["providers"].as_array().cloned().unwrap_or_default();
+    Ok(all.into_iter().find(|one| one["name"] == name).unwrap_or_default())
 }
 
-/// Waits until it is so; how long that took.
-pub(super) fn until(what: &str, mut is: impl FnMut() -> Result<bool>) -> Result<Duration> {
-    let begun = Instant::now();
-    while !is()? {
-        ensure!(begun.elapsed() < PATIENCE, "not so after {PATIENCE:?}: {what}");
-        std::thread::sleep(Duration::from_millis(20));
-    }
-    Ok(begun.elapsed())
+/// Why an instance serves nothing: reason and detail; `None` where it isn't skipped.
+pub(super) fn skipped(daemon: &Daemon<'_>, name: &str) -> Result<Option<(String, String)>> {
+    let provider = provider(daemon, "docker")?;
+    let all = provider["skipped"].as_array().cloned().unwrap_or_default();
+    let origin = format!("docker container {name:?}");
+    let found = all.into_iter().find(|one| one["instance"] == origin.as_str());
+    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+    Ok(found.map(|one| (text(&one["reason"]), text(&one["detail"]))))
+}
+
+/// How many backends of a service take new connections.
+pub(super) fn takes_new(daemon: &Daemon<'_>, service: &str) -> Result<usize> {
+    let rows = daemon.json(&["backends"])?;
+    let is_in = |row: &&Value| {
+        let leaving = row["state"].as_str().is_some_and(|state| state.contains("leaving"));
+        row["service"] == service && row["weight"] != 0 && !leaving
+    };
+    Ok(rows.as_array().into_iter().flatten().filter(is_in).count())
 }

@@ -1,5 +1,10 @@
-//! Where backends come from by themselves: lb's own registry and a real Consul.
+//! Providers with their real engines, and lb's own registry: backends and routes that come and go by
+//! themselves.
 
+mod agent;
+mod compose;
 mod consul;
+mod docker;
+mod http;
 mod kit;
 mod registry;

@@ -5,7 +5,7 @@ use std::net::UdpSocket;
 use anyhow::{Context, Result, ensure};
 use lb_tests::{Daemon, Namespace, engine, server::Origin};
 
-use super::kit::{ask, bash, get, register, until, visit};
+use super::agent::{ask, bash, get, register, until, visit};
 
 const CONFIG: &str = r#"
 entryPoints:
@@ -147,7 +147,7 @@ fn dns(ns: &Namespace, name: &str, kind: u8) -> Result<Vec<u8>> {
     }
     question.extend_from_slice(&[0, 0, kind, 0, 1]);
     let socket = ns.run(|| UdpSocket::bind("127.0.0.1:0"))?;
-    socket.set_read_timeout(Some(super::kit::PATIENCE))?;
+    socket.set_read_timeout(Some(super::agent::PATIENCE))?;
     socket.send_to(&question, "127.0.0.1:8600")?;
     let mut answer = vec![0; 2048];
     let length = socket.recv(&mut answer)?;

@@ -2,14 +2,17 @@
 
 use std::{path::Path, time::Duration};
 
-use super::consul;
+use super::{consul, events};
 use crate::{
     config::{
         decode::{At, Field},
         raw,
         values::Toggle,
     },
-    model::{ClientTls, Docker, Exposure, Fault, FileProvider, Settings},
+    model::{
+        ClientTls, Docker, Exposure, Fault, FileProvider, HttpProvider, NatsProvider, Settings,
+    },
+    proxy::fetch,
 };
 
 /// How long an answer of a source may take.
@@ -26,11 +29,66 @@ pub(super) fn build(
     let folder = main.parent().unwrap_or(Path::new(""));
     settings.throttle = raw.throttle.or(Duration::ZERO);
     settings.file = raw.file.at().and_then(|raw| file(raw, folder, faults));
+    settings.nats = raw.nats.at().and_then(|raw| nats(raw, folder, faults));
     let catalog = raw.consul_catalog.get().and_then(Toggle::on);
     settings.consul_catalog = catalog.map(|raw| consul::catalog(raw, folder, faults, warnings));
     let kv = raw.consul.get().and_then(Toggle::on);
     settings.consul_kv = kv.map(|raw| consul::kv(raw, folder, faults, warnings));
     settings.docker = raw.docker.get().and_then(Toggle::on).map(|raw| docker(raw, folder, faults));
+    settings.http = raw.http.at().and_then(|raw| http(raw, folder, faults));
+}
+
+/// Between two looks at a URL, and how long one may take.
+const POLL: Duration = Duration::from_secs(5);
+
+fn http(raw: &At<raw::HttpSource>, folder: &Path, faults: &mut Vec<Fault>) -> Option<HttpProvider> {
+    let http = &raw.value;
+    let endpoint = http.endpoint.required("endpoint", &raw.spot, faults)?;
+    if let Err(why) = fetch::parse(&endpoint.value) {
+        faults.push(endpoint.spot.fault(why));
+    }
+    for at in [&http.interval, &http.timeout].into_iter().filter_map(Field::at) {
+        if at.value.is_zero() {
+            faults.push(at.spot.fault("expected a time above 0"));
+        }
+    }
+    let headers = http.headers.get().map(|headers| headers.objects.as_slice()).unwrap_or_default();
+    Some(HttpProvider {
+        endpoint: endpoint.value.clone(),
+        interval: http.interval.or(POLL),
+        timeout: http.timeout.or(POLL),
+        headers: headers.iter().map(|(name, at)| (name.clone(), at.value.0.clone())).collect(),
+        tls: http.tls.at().and_then(|at| tls(at, folder, faults)),
+    })
+}
+
+fn nats(
+    at: &At<raw::NatsProvider>,
+    folder: &Path,
+    faults: &mut Vec<Fault>,
+) -> Option<NatsProvider> {
+    let raw = &at.value;
+    let reached = raw::Nats {
+        servers: raw.servers.clone(),
+        credentials: raw.credentials.clone(),
+        nkey: raw.nkey.clone(),
+        token: raw.token.clone(),
+        user: raw.user.clone(),
+        password: raw.password.clone(),
+        tls: raw.tls.clone(),
+    };
+    let reached = At { value: reached, spot: at.spot.clone() };
+    Some(NatsProvider {
+        server: events::nats(&reached, folder, faults)?,
+        bucket: events::named(&raw.bucket, events::BUCKET, faults),
+        root: raw.root_key.get().cloned().unwrap_or_default(),
+        exposure: exposure(
+            &raw.exposed_by_default,
+            &raw.default_rule,
+            &raw.constraints,
+            &raw.allow_empty_services,
+        ),
+    })
 }
 
 fn file(raw: &At<raw::File>, folder: &Path, faults: &mut Vec<Fault>) -> Option<FileProvider> {

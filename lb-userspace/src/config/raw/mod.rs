@@ -5,6 +5,7 @@ mod composed;
 mod consul;
 mod datapath;
 mod entry;
+mod events;
 mod health;
 mod http;
 mod instance;
@@ -23,12 +24,15 @@ pub(crate) use composed::{
 pub(crate) use consul::{CheckState, ConsulCatalog, ConsulEndpoint, ConsulKv};
 pub(crate) use datapath::{Datapath, Interfaces, Nat, Timeouts};
 pub(crate) use entry::{EntryPoint, Http as EntryHttp, Transport as EntryTransport, Trusted};
+pub(crate) use events::{Events, Nats, Storage};
 pub(crate) use health::{HealthCheck, Mode, Scheme};
 pub(crate) use http::{Http, HttpLoadBalancer, HttpRouter, HttpService, PassiveCheck};
 pub(crate) use instance::{Api, Log, LogFormat, Metrics, Ping, Prometheus};
 pub(crate) use l4::{LoadBalancer, Service, Tcp, TcpRouter, Udp, UdpRouter};
 pub(crate) use labels::Labels;
-pub(crate) use providers::{Constraints, DefaultRule, Docker, File, Providers, Tls as ProviderTls};
+pub(crate) use providers::{
+    Constraints, DefaultRule, Docker, File, HttpSource, NatsProvider, Providers, Tls as ProviderTls,
+};
 pub(crate) use registry::{Label, Registry};
 pub(crate) use router::{Domain, Observability, RouterTls};
 pub(crate) use tls::{Certificate, KeyPair, Tls, TlsOptions};
@@ -49,6 +53,7 @@ object! {
         metrics: Metrics = "metrics",
         log: Log = "log",
         access_log: AccessLog = "accessLog",
+        events: Events = "events",
         ping: Ping = "ping",
         core: instance::Core = "core",
         registry: Toggle<Registry> = "registry",
@@ -64,7 +69,6 @@ object! {
     refused {
         "acme" => "v1's `acme` stands under certificatesResolvers.NAME",
         "tracing" => "sending spans isn't done yet; trace context (W3C) is passed on without it",
-        "events" => "publishing events isn't done yet; `lb status` and /metrics tell what happens",
         "experimental" => "lb has no plugins: remove this",
         "hostResolver" => "lb flattens no CNAMEs: remove this",
         "spiffe" => "SPIFFE isn't done yet",

@@ -2,12 +2,12 @@
 
 use std::time::Duration;
 
-use super::{ConsulCatalog, ConsulKv};
+use super::{ConsulCatalog, ConsulKv, events::OneOrMore};
 use crate::{
     config::{
-        decode::{Cx, Decode, object},
+        decode::{ByName, Cx, Decode, object},
         tree::Node,
-        values::{PemText, Toggle, text},
+        values::{PemText, Scalar, Toggle, text},
     },
     provider::discovery::{constraint::Constraint, template::Template},
 };
@@ -17,16 +17,17 @@ object! {
     pub(crate) struct Providers {
         file: File = "file",
         docker: Toggle<Docker> = "docker",
+        http: HttpSource = "http",
+        nats: NatsProvider = "nats",
         consul_catalog: Toggle<ConsulCatalog> = "consulCatalog",
         consul: Toggle<ConsulKv> = "consul",
         throttle: Duration = "providersThrottleDuration",
     }
     refused {
         "swarm" | "kubernetesIngress" | "kubernetesIngressNGINX" | "kubernetesCRD"
-            | "kubernetesGateway" | "knative" | "nomad" | "ecs"
-            | "etcd" | "zooKeeper" | "redis" | "http" | "rest" | "nats" | "dns"
-            | "marathon" | "rancher" | "plugin"
-            => "lb doesn't have this provider yet; `file`, `docker`, `consulCatalog` and `consul` are there",
+            | "kubernetesGateway" | "knative" | "nomad" | "ecs" | "etcd" | "zooKeeper" | "redis"
+            | "rest" | "dns" | "marathon" | "rancher" | "plugin"
+            => "lb doesn't have this provider yet; there are `file`, `docker`, `consulCatalog`, `consul`, `nats` and `http`",
         "registry" => "lb's own registry is `registry` at the top; what it holds is routed without a provider",
         "precedence" => "names carry their provider (`name@file`), so that none takes precedence",
     }
@@ -61,6 +62,36 @@ object! {
         "useBindPortIP" => "published ports aren't used: lb reaches containers at their own addresses",
         "swarmMode" | "swarmModeRefreshSeconds" => "Swarm isn't done yet",
         "username" | "password" => "basic authentication towards Docker isn't done yet: use `tls`",
+    }
+}
+
+object! {
+    /// `providers.http`.
+    pub(crate) struct HttpSource {
+        endpoint: String = "endpoint",
+        interval: Duration = "pollInterval",
+        timeout: Duration = "pollTimeout",
+        headers: ByName<Scalar> = "headers",
+        tls: Tls = "tls",
+    }
+}
+
+object! {
+    /// `providers.nats`.
+    pub(crate) struct NatsProvider {
+        servers: OneOrMore = "servers" | "url" | "urls",
+        credentials: String = "credentials" | "credentialsFile",
+        nkey: String = "nkey" | "nkeyFile",
+        token: String = "token",
+        user: String = "user" | "username",
+        password: String = "password",
+        tls: Tls = "tls",
+        bucket: String = "bucket",
+        root_key: String = "rootKey",
+        exposed_by_default: bool = "exposedByDefault",
+        default_rule: DefaultRule = "defaultRule",
+        constraints: Constraints = "constraints",
+        allow_empty_services: bool = "allowEmptyServices",
     }
 }
 

@@ -66,15 +66,15 @@ impl Shape<'_> {
         Ok(())
     }
 
-    /// Whether an HTTP service has to be made of the instance itself. One that only brings
-    /// middlewares, or routers to services elsewhere, needs no port.
+    /// Whether an HTTP service is made of the instance itself. One that only brings middlewares, or
+    /// routers to services elsewhere, needs no port.
     fn needs_service(&self, part: &mut Node) -> Result<bool, Unfit> {
         let lacks = |router: &mut Node| get(router, "service").is_none();
         let routers = get(part, "routers").map(|routers| children(routers)).unwrap_or_default();
         let is_needed = routers.into_iter().any(|(_, router)| lacks(router));
         let brings = !names(part, "routers").is_empty() || !names(part, "middlewares").is_empty();
         match self.address(None, Protocol::Http) {
-            Ok(_) => Ok(is_needed || names(part, "routers").is_empty()),
+            Ok(_) => Ok(true),
             Err(_) if brings && !is_needed => Ok(false),
             Err(_) if self.is_empty() => Ok(true),
             Err(unfit) => Err(unfit),

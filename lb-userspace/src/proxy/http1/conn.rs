@@ -181,9 +181,13 @@ impl Conn {
                     io.consume(length);
                     return Poll::Ready(Ok(Some(framing)));
                 }
-                match std::task::ready!(io.poll_fill(cx, worker)) {
-                    Ok(count) if count > 0 => {}
-                    _ => return Poll::Ready(Ok(None)),
+                match io.poll_fill(cx, worker) {
+                    Poll::Ready(Ok(count)) if count > 0 => {}
+                    Poll::Ready(_) => return Poll::Ready(Ok(None)),
+                    Poll::Pending => {
+                        io.park(worker);
+                        return Poll::Pending;
+                    }
                 }
             }
         });
