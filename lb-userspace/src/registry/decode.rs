@@ -42,7 +42,7 @@ pub(crate) fn service(body: &[u8], sender: Sender) -> Decoded<(Instance, Vec<Reg
     };
     let mut wanted: Vec<Value> = fields.take("Check").into_iter().collect();
     wanted.extend(fields.list("Checks")?);
-    if fields.text("Kind")?.as_str() != "" {
+    if !fields.text("Kind")?.is_empty() {
         return Err("Kind: this registry has no service mesh".to_owned());
     }
     fields.refuse(&["Proxy", "Connect", "Locality", "Ports", "SocketPath"], "isn't done")?;

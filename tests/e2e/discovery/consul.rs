@@ -101,9 +101,7 @@ providers:
 
     // Away: what it said last stays, over a restart of lb too.
     consul.kill()?;
-    until("lb has noticed", || {
-        Ok(provider(&daemon, "consulCatalog")?["error"].to_string().len() > 4)
-    })?;
+    until("lb has noticed", || Ok(provider(&daemon, "consulCatalog")?["lastError"].is_string()))?;
     assert_eq!(visit(&ns)?, (200, "b".to_owned()));
     daemon.crash()?;
     daemon.run(&[])?;
