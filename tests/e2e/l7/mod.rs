@@ -20,7 +20,6 @@ mod observe;
 mod reload;
 mod routing;
 mod shared;
-mod slow;
 mod streams;
 mod takeover;
 mod tls;
