@@ -68,7 +68,12 @@ impl ClientIo {
         if self.buffer.capacity() - self.buffer.len() < SMALL / 4 {
             self.buffer.reserve(SMALL);
         }
-        poll_read_into(&mut self.stream, cx, &mut self.buffer)
+        let read = poll_read_into(&mut self.stream, cx, &mut self.buffer);
+        if read.is_pending() {
+            // Who waits holds none: the few buffers that are in use stay in the CPU's caches.
+            self.rest(worker);
+        }
+        read
     }
 }
 

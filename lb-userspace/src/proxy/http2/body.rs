@@ -97,6 +97,8 @@ impl<F: FnMut(u64, bool) + Unpin> HttpBody for Leaving<F> {
         Poll::Ready(Some(Ok(match frame {
             Frame::Data(bytes) => {
                 this.bytes += bytes.len() as u64;
+                // Whoever sees that this was the last one asks no more.
+                this.is_over = this.body.is_over();
                 HttpFrame::data(bytes)
             }
             Frame::Trailers(head) => {
@@ -107,7 +109,7 @@ impl<F: FnMut(u64, bool) + Unpin> HttpBody for Leaving<F> {
     }
 
     fn is_end_stream(&self) -> bool {
-        matches!(self.body, Body::Empty)
+        self.body.is_over()
     }
 
     fn size_hint(&self) -> SizeHint {

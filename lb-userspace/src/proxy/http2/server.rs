@@ -30,8 +30,10 @@ pub(crate) async fn serve(
     let busy = Rc::new(Cell::new(0usize));
     let service = service_fn(|request| {
         let (client, entry, worker) = (Arc::clone(&client), Arc::clone(&entry), Rc::clone(&worker));
-        let busy = Busy::new(&busy);
-        async move { Ok::<_, Infallible>(exchange(request, client, entry, worker, busy).await) }
+        let exchange = exchange(request, client, entry, worker, Busy::new(&busy));
+        // In a box, and made there: hyper and the runtime move what they are given several times.
+        let exchange = Box::into_pin(Box::write(Box::new_uninit(), exchange));
+        async move { Ok::<_, Infallible>(exchange.await) }
     });
     let mut builder = hyper::server::conn::http2::Builder::new(Local);
     builder
@@ -152,7 +154,7 @@ async fn exchange(
         for filter in route.iter().flat_map(|route| &route.filters[..reached]) {
             filter.done(&exchange);
         }
-        observe::finished(&worker, &entry, route.as_deref(), &exchange);
+        observe::finished(&worker, &entry, &table, route.as_deref(), &exchange);
         worker.heads.give_back(exchange.request);
         worker.heads.give_back(exchange.answer.head);
     });
