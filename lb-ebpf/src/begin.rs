@@ -49,6 +49,7 @@ pub(crate) fn begin<F: Frame>(
     }
     target.nat = reply::nat_index(b, hash)?;
     let mut index = u32::MAX; // none: a dry run has no place of its own
+    reply::anticipate(b, target.nat, p)?;
     if !dry_run() {
         let got = conn::claim_half(p, id, hash)?;
         index = got as u32;

@@ -73,6 +73,25 @@ pub(crate) fn find(t: &Tuple, vip: u32, hash: u64) -> Result<u32, Exit> {
     Ok(lb_scan(t, vip, sig, half))
 }
 
+/// Asks for the lines that a new flow needs, all at once: their ways from memory overlap, where
+/// one is waited for after the other otherwise.
+#[inline(always)]
+pub(crate) fn anticipate(hash: u64) -> Result<(), Exit> {
+    let config = config()?;
+    let half = config.est_buckets + flow::bucket(hash, config.half_buckets);
+    for bucket in [flow::bucket(hash, config.est_buckets), half] {
+        if let Some(sigs) = FLOW_SIGS.get(bucket) {
+            load(slot(sigs, 0));
+        }
+    }
+    for step in 0..CANDIDATES {
+        if let Some(f) = FLOWS.get(half * WAYS as u32 + candidate(start(hash), step)) {
+            load((&raw const f.last_seen).cast_mut());
+        }
+    }
+    Ok(())
+}
+
 /// Looks through one bucket.
 #[unsafe(no_mangle)]
 #[inline(never)]
@@ -202,7 +221,7 @@ pub(crate) fn claim_half(p: &Packet, vip: u32, hash: u64) -> Result<u64, Exit> {
     let bucket = config.est_buckets + flow::bucket(hash, config.half_buckets);
     let sig = flow::signature(hash);
     let mut got = lb_claim(&p.tuple, vip, sig, bucket);
-    if got & claimed::MASK == claimed::FULL && lb_make_room(bucket, (hash >> 28) as u32) != 0 {
+    if got & claimed::MASK == claimed::FULL && lb_make_room(bucket, start(hash)) != 0 {
         stats::event(Event::HalfOpenEvicted);
         got = lb_claim(&p.tuple, vip, sig, bucket);
     }
@@ -211,6 +230,21 @@ pub(crate) fn claim_half(p: &Packet, vip: u32, hash: u64) -> Result<u64, Exit> {
         claimed::BUSY => Err(Exit::Drop(DropReason::Contended)),
         _ => Ok(got),
     }
+}
+
+/// Flows whose age is compared when one has to go.
+const CANDIDATES: u32 = WAYS as u32 / 4;
+
+/// Where the search for a flow that may go starts.
+#[inline(always)]
+fn start(hash: u64) -> u32 {
+    (hash >> 28) as u32
+}
+
+/// The way looked at in a step of that search.
+#[inline(always)]
+fn candidate(start: u32, step: u32) -> u32 {
+    start.wrapping_add(step * 4 + step / 4) % WAYS as u32
 }
 
 /// Evicts one flow of a full bucket: the longest idle of every fourth from `start` on, or where
@@ -222,11 +256,10 @@ extern "C" fn lb_make_room(bucket: u32, start: u32) -> u32 {
     let now = now();
     let (mut oldest, mut longest) = (u32::MAX, -1);
     for step in 0..WAYS as u32 {
-        if step >= WAYS as u32 / 4 && oldest != u32::MAX {
+        if step >= CANDIDATES && oldest != u32::MAX {
             break;
         }
-        let way = start.wrapping_add(step * 4 + step / 4) % WAYS as u32;
-        let index = bucket * WAYS as u32 + way;
+        let index = bucket * WAYS as u32 + candidate(start, step);
         if let Some(f) = get(index)
             && (!is_kept(f) || expired(f, now))
         {
@@ -312,7 +345,7 @@ fn count(f: &mut Flow, from: u32, to: u32, by: u64) {
 
 /// Clears a reply slot if it still names the flow.
 #[inline(always)]
-fn clear_reply(position: u32, index: u32) {
+pub(crate) fn clear_reply(position: u32, index: u32) {
     if let Some(at) = reply_at(position) {
         // SAFETY: a live map value, aligned.
         unsafe {

@@ -96,13 +96,17 @@ pub fn lb_clock(ctx: XdpContext) -> u32 {
 
 #[inline(always)]
 fn run<F: Frame>(frame: F) -> i32 {
-    let mut packet = Packet::EMPTY;
-    match path::run(frame, &mut packet) {
+    let Some(scratch) = scratch::get() else {
+        return F::PASS;
+    };
+    let packet = &mut scratch.packet;
+    packet.clear();
+    match path::run(frame, packet) {
         Ok(action) => {
             trace::sent(frame);
             action
         }
-        Err(exit) => leave(frame, &packet, exit),
+        Err(exit) => leave(frame, packet, exit),
     }
 }
 

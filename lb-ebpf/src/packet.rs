@@ -6,7 +6,10 @@
 
 use core::arch::asm;
 
-use lb_common::flow::{VLAN_AD, VLAN_TAGGED};
+use lb_common::{
+    Addr,
+    flow::{VLAN_AD, VLAN_TAGGED},
+};
 
 use crate::frame::Frame;
 
@@ -140,6 +143,21 @@ pub(crate) fn fixed<T, F: Frame>(frame: F, offset: usize) -> Option<*mut T> {
         return None;
     }
     Some((start + offset) as *mut T)
+}
+
+/// An address, read by words: a plain copy becomes a call that copies byte by byte.
+#[inline(always)]
+pub(crate) fn words(from: &Addr) -> Addr {
+    let from = from.as_ptr();
+    // SAFETY: within the four words.
+    unsafe {
+        [
+            from.read_volatile(),
+            from.add(1).read_volatile(),
+            from.add(2).read_volatile(),
+            from.add(3).read_volatile(),
+        ]
+    }
 }
 
 /// EtherType of a VLAN word's tag.

@@ -40,6 +40,7 @@ pub(crate) struct Tuple {
 }
 
 /// What the path needs to know of a packet.
+#[repr(C, align(8))]
 #[derive(Clone, Copy)]
 pub(crate) struct Packet {
     pub(crate) tuple: Tuple,
@@ -73,19 +74,17 @@ impl core::ops::DerefMut for Packet {
 }
 
 impl Packet {
-    /// Before parsing.
-    pub(crate) const EMPTY: Self = Self {
-        tuple: Tuple { src: [0; 4], dst: [0; 4], ports: 0, proto: 0 },
-        l3: 0,
-        l4: 0,
-        len: 0,
-        frag_id: 0,
-        vlan: 0,
-        frag: FRAG_NONE,
-        tcp_flags: 0,
-        ttl: 0,
-        v4: false,
-    };
+    /// Before parsing: all zero. Written word by word: the compiler's own way is a call that
+    /// writes byte by byte, which takes longer than all the parsing.
+    #[inline(always)]
+    pub(crate) fn clear(&mut self) {
+        let words = core::ptr::from_mut(self).cast::<u64>();
+        for word in 0..size_of::<Self>() / 8 {
+            // SAFETY: within the structure, whose size is a multiple of its alignment, eight; all
+            // its fields may be zero: integers and a bool.
+            unsafe { words.add(word).write_volatile(0) };
+        }
+    }
 
     /// `port | proto << 16` of the destination, as the VIP table has it.
     #[inline(always)]
@@ -187,8 +186,8 @@ fn ipv6<F: Frame>(frame: F, p: &mut Packet) -> Result<(), Exit> {
     let ip = packet::at::<Ip6, _>(frame, p.l3 as usize).ok_or(Exit::Pass)?;
     // SAFETY: checked against the end of the packet just above.
     let ip = unsafe { &*ip };
-    p.src = ip.src;
-    p.dst = ip.dst;
+    p.src = packet::words(&ip.src);
+    p.dst = packet::words(&ip.dst);
     p.proto = u32::from(ip.next);
     p.ttl = ip.hops;
     p.l4 = p.l3 + 40;

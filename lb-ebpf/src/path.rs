@@ -101,12 +101,15 @@ fn find_or_begin<F: Frame>(frame: F, p: &Packet, id: u32) -> Result<(), Exit> {
     verdict::vip(id);
     let scratch = scratch::require()?;
     let hash = hash::flow(&config()?.hash_key, &p.src, &p.dst, p.ports, p.proto);
+    if p.is_tcp() && p.tcp_flags & (tcp_flags::SYN | tcp_flags::ACK) == tcp_flags::SYN {
+        conn::anticipate(hash)?;
+    }
     let mut found = conn::find(&p.tuple, id, hash)?;
     if found != NONE && renew(p, found - 1, hash) {
         found = NONE;
     }
     let target = &mut scratch.target;
-    *target = Target { hash, vip: id, flow: found, backend: 0, nat: 0, nat_port: 0, ring_slot: 0 };
+    (target.hash, target.vip, target.flow, target.ring_slot) = (hash, id, found, 0);
     if found == NONE {
         return begin::begin(frame, p, entry, scratch);
     }
@@ -271,14 +274,9 @@ pub(crate) fn back<F: Frame>(
     rw: &mut Rewrite,
 ) -> Result<(), Exit> {
     let config = config()?;
-    *rw = Rewrite {
-        src: entry.addr,
-        dst: f.client,
-        ports: u32::from(entry.port) | u32::from(f.client_port) << 16,
-        ifindex: f.ifindex,
-        macs: [0; 3],
-        vlan: f.vlan,
-    };
+    (rw.src, rw.dst) = (packet::words(&entry.addr), packet::words(&f.client));
+    rw.ports = u32::from(entry.port) | u32::from(f.client_port) << 16;
+    (rw.ifindex, rw.vlan) = (f.ifindex, f.vlan);
     let mut client_mac = &f.client_mac;
     let routed;
     if config.flags & config_flags::RETURN_ROUTE != 0 {

@@ -12,7 +12,7 @@ use crate::{
     conn::{self, NONE},
     frame::Frame,
     host,
-    maps::{BACKENDS, CONFIG, NATS, REPLIES, dry_run},
+    maps::{self, BACKENDS, CONFIG, NATS, REPLIES, dry_run},
     packet::{self, Tcp},
     parse::{Packet, Tuple},
     scratch, stats,
@@ -128,13 +128,33 @@ mod taken {
 #[inline(always)]
 pub(crate) fn acquire<F: Frame>(frame: F, r: &Request) -> u64 {
     let port = r.client_port;
-    if allowed(port) && !host::holds(frame, r, port) {
-        let got = lb_take(port);
+    if allowed(port) {
+        let got = lb_take(port, 0);
         if got & taken::MASK == taken::OURS {
-            return (got & 0xffff_ffff) << 16 | u64::from(port);
+            // Asked last, since it costs the most. Until the flow is published the slot says
+            // nothing to anyone: the host's socket gets its packets.
+            if !host::holds(frame, r, port) {
+                return (got & 0xffff_ffff) << 16 | u64::from(port);
+            }
+            if !dry_run() {
+                conn::clear_reply(got as u32, r.index);
+            }
         }
     }
     lb_search()
+}
+
+/// Asks early for the line where the client's own port will be entered.
+#[inline(always)]
+pub(crate) fn anticipate(b: &BackendEntry, nat: u32, p: &Packet) -> Result<(), Exit> {
+    let config = maps::config()?;
+    let nat = NATS.get(nat).ok_or(Exit::Drop(DropReason::Internal))?;
+    let ports = u32::from(b.port) | p.ports << 16;
+    let hash = hash::flow(&config.hash_key, &b.addr, nat, ports, p.proto);
+    if let Some(bucket) = REPLIES.get(flow::bucket(hash, config.reply_buckets)) {
+        load(bucket, 0);
+    }
+    Ok(())
 }
 
 /// Searches the range; no socket of the host chooses a port there by itself.
@@ -155,7 +175,7 @@ extern "C" fn lb_search() -> u64 {
         if !allowed(port) {
             continue;
         }
-        let got = lb_take(port);
+        let got = lb_take(port, 1);
         let holder = (got & 0xffff_ffff) << 16 | u64::from(port);
         match got & taken::MASK {
             taken::OURS => {
@@ -185,7 +205,7 @@ fn wrest(holder: u64, event: Event) -> u64 {
         return u64::from(port);
     }
     if conn::evict(index - 1) {
-        let got = lb_take(port);
+        let got = lb_take(port, 1);
         if got & taken::MASK == taken::OURS {
             stats::event(event);
             return (got & 0xffff_ffff) << 16 | u64::from(port);
@@ -233,10 +253,11 @@ fn allowed(port: u32) -> bool {
     host != 0 && (host < config.own_port_first || host > config.own_port_last)
 }
 
-/// Tries to enter the request's tuple with this port into the reply table.
+/// Tries to enter the request's tuple with this port into the reply table. With `ask` 0 a port
+/// that seems to be taken counts as taken: its flow, two cache lines elsewhere, is not asked.
 #[unsafe(no_mangle)]
 #[inline(never)]
-extern "C" fn lb_take(port: u32) -> u64 {
+extern "C" fn lb_take(port: u32, ask: u32) -> u64 {
     let Some(scratch) = scratch::get() else {
         return taken::NO;
     };
@@ -262,6 +283,9 @@ extern "C" fn lb_take(port: u32) -> u64 {
                 free = way;
             }
         } else if word >> 32 == sig {
+            if ask == 0 && word as u32 != r.index.wrapping_add(1) {
+                return taken::NO;
+            }
             if !is_free(r, word, number, way) {
                 return holder(r, word as u32 - 1);
             }

@@ -4,11 +4,20 @@
 use aya_ebpf::{btf_maps::PerCpuArray, macros::btf_map};
 use lb_common::DropReason;
 
-use crate::{Exit, forward::Rewrite, parse::Tuple, path::Target, reply::Request};
+use crate::{
+    Exit,
+    forward::Rewrite,
+    parse::{Packet, Tuple},
+    path::Target,
+    reply::Request,
+};
 
 /// Working space. Each field is written before it is read.
 #[repr(C)]
 pub(crate) struct Scratch {
+    /// The packet at hand. Not on the stack: the functions that are called with it would have
+    /// less of that.
+    pub(crate) packet: Packet,
     /// The flow that is being begun, or was found.
     pub(crate) target: Target,
     /// What it asks of the reply table.

@@ -10,6 +10,7 @@ use prometheus::{Encoder, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry, 
 
 use crate::{
     api::Counts,
+    events,
     health::{CheckResult, Counters},
     model::{Protocol, Snapshot},
     provider::Status,
@@ -29,6 +30,8 @@ pub struct Scrape<'a> {
     pub health: &'a Counters,
     /// Of the files.
     pub reloads: Reloads,
+    /// Of what happened.
+    pub events: events::Counts,
     /// Of sources over a network.
     pub providers: &'a [Arc<Status>],
     /// Seconds since the epoch of the daemon's start.
@@ -58,6 +61,7 @@ pub fn render(scrape: &Scrape<'_>) -> prometheus::Result<String> {
     backends(&registry, scrape)?;
     kernel(&registry, scrape.counts)?;
     health(&registry, scrape)?;
+    events(&registry, &scrape.events)?;
     provider::sources(&registry, scrape.providers)?;
     let mut text = Vec::new();
     let mut families = registry.gather();
@@ -159,6 +163,19 @@ fn health(registry: &Registry, scrape: &Scrape<'_>) -> prometheus::Result<()> {
     Ok(())
 }
 
+fn events(registry: &Registry, counts: &events::Counts) -> prometheus::Result<()> {
+    let total = counters(registry, "lb_events_total", "What happened, by type.", &["type"])?;
+    for (name, count) in &counts.told {
+        total.with_label_values(&[*name]).inc_by(*count);
+    }
+    let help = "Events that somebody who listens didn't get, by reason.";
+    let lost = counters(registry, "lb_events_dropped_total", help, &["reason"])?;
+    for (name, count) in &counts.lost {
+        lost.with_label_values(&[*name]).inc_by(*count);
+    }
+    Ok(())
+}
+
 fn counters(
     registry: &Registry,
     name: &str,
@@ -241,6 +258,7 @@ mod tests {
             proxy: &View::default(),
             health: &health,
             reloads,
+            events: events::Hub::default().counts(),
             providers: &[],
             started: 7,
         };
@@ -275,6 +293,8 @@ mod tests {
         metric_reloads_refused: r#"lb_config_reloads_total{result="failure"} 1"#;
         metric_last_reload: "lb_config_last_reload_success 0";
         metric_checks: r#"lb_health_checks_total{result="timeout"} 0"#;
+        metric_events: r#"lb_events_total{type="lb.health.changed"} 0"#;
+        metric_lost_events: r#"lb_events_dropped_total{reason="slow_reader"} 0"#;
         metric_generation: "lb_snapshot_generation 3";
     }
 

@@ -1,9 +1,11 @@
 //! What packets, connections and changes cost. Run by `cargo xtask bench`,
 //! which builds what this needs and tells where it is.
 
+mod chart;
 mod control;
 mod e2e;
 mod l4;
+mod l7;
 mod report;
 
 use std::{path::PathBuf, process::ExitCode};
@@ -50,8 +52,9 @@ fn measure(suite: &str, rounds: Option<u32>) -> Result<Vec<Report>> {
     match suite {
         "l4" => l4::run(rounds.unwrap_or(21)),
         "l4-e2e" => Ok(vec![e2e::run(rounds.unwrap_or(5))?]),
+        "l7" => Ok(vec![l7::run(rounds.unwrap_or(7))?]),
         "control" => Ok(vec![control::run(rounds.unwrap_or(5))?]),
-        other => bail!("there are l4, l4-e2e and control, not {other}"),
+        other => bail!("there are l4, l4-e2e, l7 and control, not {other}"),
     }
 }
 

@@ -8,6 +8,8 @@ use std::{
 use anyhow::{Context, Result};
 use serde_json::{Value, json};
 
+use crate::chart;
+
 /// The result of one suite.
 pub(crate) struct Report {
     /// The suite, and the name of the file.
@@ -65,12 +67,13 @@ impl Report {
         }
     }
 
-    /// Writes `DIR/SUITE.json` and returns its path.
+    /// Writes `DIR/SUITE.json` and `DIR/SUITE.svg` and returns the first one's path.
     pub(crate) fn write(&self, folder: &Path) -> Result<PathBuf> {
         fs::create_dir_all(folder).with_context(|| folder.display().to_string())?;
         let path = folder.join(format!("{}.json", self.suite));
         fs::write(&path, serde_json::to_vec_pretty(&self.json())?)
             .with_context(|| path.display().to_string())?;
+        fs::write(path.with_extension("svg"), chart::svg(self))?;
         Ok(path)
     }
 
@@ -105,7 +108,7 @@ pub(crate) fn median(mut numbers: Vec<f64>) -> Option<f64> {
     }
 }
 
-fn shown(number: Option<f64>) -> String {
+pub(crate) fn shown(number: Option<f64>) -> String {
     match number {
         None => "-".to_owned(),
         Some(n) if n.abs() < 10.0 => format!("{n:.2}"),

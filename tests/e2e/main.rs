@@ -4,6 +4,7 @@
 mod control;
 mod demo;
 mod discovery;
+mod events;
 mod harness;
 mod kernel;
 mod l7;

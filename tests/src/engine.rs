@@ -29,6 +29,16 @@ pub fn program(name: &str) -> PathBuf {
     program
 }
 
+/// The folder of one engine, for what is no program.
+///
+/// # Panics
+/// When it isn't there.
+pub fn part(name: &str) -> PathBuf {
+    let part = folder().with_file_name(name);
+    assert!(part.is_dir(), "no {name} here: `cargo xtask setup` unpacks it");
+    part
+}
+
 /// `PATH` with the engines in front: Docker's daemon starts others by name.
 pub fn path() -> OsString {
     let rest = env::var_os("PATH").unwrap_or_default();

@@ -28,6 +28,8 @@ enum Suite {
     L4,
     /// CPU of the whole machine for connections, requests and bytes, beside other balancers
     L4E2e,
+    /// CPU of the proxy for requests, handshakes, bytes and idle connections, beside other proxies
+    L7,
     /// Time to build tables and to plan and apply changes
     Control,
 }

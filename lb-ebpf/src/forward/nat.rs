@@ -54,11 +54,12 @@ pub(crate) fn ipv6<F: Frame>(frame: F, p: &Packet, rw: &Rewrite) -> Option<u64> 
     // SAFETY: checked against the end of the packet just above.
     unsafe {
         for word in 0..4 {
-            address = csum::diff(address, p.src[word], rw.src[word]);
-            address = csum::diff(address, p.dst[word], rw.dst[word]);
+            let (src, dst) = (rw.src[word], rw.dst[word]);
+            address = csum::diff(csum::diff(address, p.src[word], src), p.dst[word], dst);
+            // volatile: what is copied in one piece is copied byte by byte
+            (&raw mut (*ip).src[word]).write_volatile(src);
+            (&raw mut (*ip).dst[word]).write_volatile(dst);
         }
-        (*ip).src = rw.src;
-        (*ip).dst = rw.dst;
         (*ip).hops = p.ttl.wrapping_sub(1);
     }
     Some(address)

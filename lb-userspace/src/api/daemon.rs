@@ -15,10 +15,14 @@ use super::{
     counts::Counts,
     types::{
         BackendChange, BackendRow, ExplainHttpQuery, ExplainQuery, Explained, ExplainedHttp,
-        FlowRow, Reloaded, Status,
+        FlowRow, Reloaded, ShiftOrder, ShiftRow, Status,
     },
 };
-use crate::model::{Id, Protocol, Snapshot};
+use crate::{
+    events::Hub,
+    model::{Id, Protocol, Snapshot},
+    registry::View,
+};
 
 /// Reads of what is in force; none of them waits for the writer. Those that
 /// say so may take a while and belong on a blocking thread.
@@ -41,6 +45,10 @@ pub trait Daemon: Send + Sync + 'static {
     fn explain_http(&self, query: &ExplainHttpQuery) -> Result<ExplainedHttp, ApiError>;
     /// Prometheus text. Blocking.
     fn metrics(&self) -> Result<String, ApiError>;
+    /// What happens.
+    fn events(&self) -> &Arc<Hub>;
+    /// lb's own registry, where there is one.
+    fn registry(&self) -> Option<View>;
     /// Whether the daemon is on its way out.
     fn is_stopping(&self) -> bool;
     /// Where changes go.
@@ -68,6 +76,24 @@ pub enum Command {
     Reload {
         /// To here.
         reply: Reply<Reloaded>,
+    },
+    /// Begins to move traffic.
+    Shift {
+        /// The service in the operator's words.
+        service: String,
+        /// Whence, whither and how.
+        order: ShiftOrder,
+        /// To here.
+        reply: Reply<ShiftRow>,
+    },
+    /// Ends that: takes it back.
+    EndShift {
+        /// The service in the operator's words.
+        service: String,
+        /// Whether weights become the configured ones.
+        reset: bool,
+        /// To here, with all that there are.
+        reply: Reply<Vec<ShiftRow>>,
     },
     /// Runs a packet through the dry-run programs.
     Explain {

@@ -5,7 +5,7 @@ use std::{net::SocketAddr, sync::Arc};
 use super::ApiError;
 use crate::{
     config::names::nearest,
-    model::{Backend, Id, Service, Snapshot},
+    model::{Backend, Composed, Id, Service, Snapshot},
 };
 
 /// The service that answers to `words`: `name`, `name@provider`, `tcp/name` or both.
@@ -52,6 +52,18 @@ pub(crate) fn backends<'a>(
     }
     let names = service.backends.iter().map(|b| b.server.as_str());
     Err(ApiError::NotFound(missing("backend", words, &service.id.to_string(), names)))
+}
+
+/// The part of a weighted service that `words` names.
+pub(crate) fn part<'a>(service: &'a Service, words: &str) -> Result<&'a Id, ApiError> {
+    let Some(Composed::Weighted { services, .. }) = &service.composed else {
+        let why = format!("{} has neither servers nor weights of its own", service.id);
+        return Err(ApiError::Refused(why));
+    };
+    let found = services.iter().map(|(id, _)| id).find(|id| id.answers_to(words));
+    let names = || services.iter().map(|(id, _)| id.name.as_str());
+    found
+        .ok_or_else(|| ApiError::NotFound(missing("part", words, &service.id.to_string(), names())))
 }
 
 fn unknown_service(snapshot: &Snapshot, words: &str) -> String {

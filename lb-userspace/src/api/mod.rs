@@ -2,7 +2,9 @@
 
 mod counts;
 mod daemon;
+mod encode;
 mod error;
+mod events;
 pub(crate) mod find;
 mod routes;
 pub(crate) mod rows;
@@ -15,7 +17,9 @@ pub mod types;
 
 pub use counts::{BackendCount, Counts};
 pub use daemon::{Command, Daemon, FlowQuery, Reply};
+pub(crate) use encode::encode;
 pub use error::ApiError;
+pub use events::EventQuery;
 pub use routes::{metrics_only, private, public};
 pub use serve::{bind_tcp, bind_unix, serve, serve_until};
 

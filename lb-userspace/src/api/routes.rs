@@ -15,16 +15,20 @@ use serde_json::Value;
 use tokio::sync::oneshot;
 
 use super::{
-    ApiError, Command, Daemon, FlowQuery,
+    ApiError, Command, Daemon, EventQuery, FlowQuery,
     daemon::Reply,
     error::parse,
     find, rows, traefik,
     types::{
         BackendChange, BackendRow, ExplainHttpQuery, ExplainQuery, Explained, ExplainedHttp,
-        FlowRow, HealthRow, Reloaded, RouterRow, ServiceRow, Status, VipRow,
+        FlowRow, HealthRow, RegistryInstance, Reloaded, RouterRow, ServiceRow, ShiftOrder,
+        ShiftRow, Status, VipRow,
     },
 };
-use crate::model::{Backend, Protocol, Service};
+use crate::{
+    model::{Backend, Protocol, Service},
+    registry::View,
+};
 
 type App = State<Arc<dyn Daemon>>;
 type Answer<T> = Result<Json<T>, ApiError>;
@@ -62,12 +66,17 @@ fn everybodys() -> Router<Arc<dyn Daemon>> {
         .route("/api/rawdata", get(rawdata))
         .route("/api/status", get(status))
         .route("/api/health", get(health))
+        .route("/api/events", get(events))
         .route("/api/l4/vips", get(vips))
         .route("/api/l4/backends", get(backends))
         .route("/api/l4/services", get(services))
         .route("/api/l4/routers", get(routers))
         .route("/api/l4/flows", get(flows))
         .route("/api/backends/{service}/{backend}", put(change))
+        .route("/api/shifts", get(shifts))
+        .route("/api/shifts/{service}", post(shift).delete(end_shift))
+        .route("/api/registry/services", get(registry_services))
+        .route("/api/registry/export", get(registry_export))
         .route("/api/reload", post(reload))
         .route("/api/explain", post(explain))
         .route("/api/explain/http", post(explain_http));
@@ -75,6 +84,19 @@ fn everybodys() -> Router<Arc<dyn Daemon>> {
         router = router.nest(&format!("/api/{protocol}"), of_protocol(protocol));
     }
     router
+}
+
+async fn registry_services(State(daemon): App) -> Answer<Vec<RegistryInstance>> {
+    Ok(Json(registry(&daemon)?.instances()))
+}
+
+async fn registry_export(State(daemon): App) -> Answer<Value> {
+    Ok(Json(registry(&daemon)?.export()))
+}
+
+fn registry(daemon: &Arc<dyn Daemon>) -> Result<View, ApiError> {
+    let none = || ApiError::NotFound("no registry runs: `registry` asks for one".to_owned());
+    daemon.registry().ok_or_else(none)
 }
 
 /// `/api/http/…`, `/api/tcp/…` or `/api/udp/…`.
@@ -195,6 +217,14 @@ async fn health(State(d): App) -> Json<Vec<HealthRow>> {
     Json(rows::health(&d.snapshot()))
 }
 
+async fn events(
+    State(d): App,
+    headers: HeaderMap,
+    query: Params<EventQuery>,
+) -> Result<Response, ApiError> {
+    Ok(super::events::stream(d.events(), &headers, &params(query)?))
+}
+
 async fn vips(State(d): App) -> Json<Vec<VipRow>> {
     Json(rows::vips(&d.snapshot(), d.vips().into_iter()))
 }
@@ -245,6 +275,31 @@ async fn change(
         ));
     }
     command(&d, |reply| Command::Change { service, backend, change, reply }).await
+}
+
+async fn shifts(State(d): App) -> Answer<Vec<ShiftRow>> {
+    blocking(d, |d| d.status()).await.map(|status| Json(status.shifts))
+}
+
+async fn shift(State(d): App, Path(service): Path<String>, body: Bytes) -> Answer<ShiftRow> {
+    let order: ShiftOrder = parse(&body)?;
+    command(&d, |reply| Command::Shift { service, order, reply }).await
+}
+
+/// `?reset=true`: with the configured weights.
+#[derive(Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+struct Ending {
+    reset: bool,
+}
+
+async fn end_shift(
+    State(d): App,
+    Path(service): Path<String>,
+    query: Params<Ending>,
+) -> Answer<Vec<ShiftRow>> {
+    let reset = params(query)?.reset;
+    command(&d, |reply| Command::EndShift { service, reset, reply }).await
 }
 
 async fn reload(State(d): App) -> Answer<Reloaded> {

@@ -63,6 +63,27 @@ fn backend(service: &Service, b: &Backend, count: BackendCount) -> BackendRow {
     }
 }
 
+/// A part of a weighted service, as a backend is shown.
+pub(crate) fn part(snapshot: &Snapshot, service: &Id, part: &Id) -> Option<BackendRow> {
+    let whole = snapshot.services.get(service)?;
+    let Some(Composed::Weighted { services, .. }) = &whole.composed else { return None };
+    let weight = services.iter().find(|(id, _)| id == part)?.1;
+    let set = whole.part_weights.get(part);
+    let up = snapshot.services.get(part).is_some_and(|part| up(snapshot, part).0 > 0);
+    Some(BackendRow {
+        service: service.qualified(),
+        proto: service.protocol.name().to_owned(),
+        address: part.qualified(),
+        server: part.qualified(),
+        weight,
+        configured_weight: set.copied().unwrap_or(weight),
+        weight_override: set.map(|_| weight),
+        state: if up { "up" } else { "down" }.to_owned(),
+        path: "proxy".to_owned(),
+        ..BackendRow::default()
+    })
+}
+
 /// Rows of `lb services`.
 pub(crate) fn services(snapshot: &Snapshot, counts: &Counts) -> Vec<ServiceRow> {
     snapshot.services.values().map(|s| service(snapshot, s, counts)).collect()

@@ -19,6 +19,7 @@ use crate::{
 };
 
 struct Fake {
+    events: Arc<crate::events::Hub>,
     commands: mpsc::Sender<Command>,
 }
 
@@ -54,6 +55,12 @@ impl Daemon for Fake {
     fn metrics(&self) -> Result<String, ApiError> {
         Ok("lb_up 1\n".to_owned())
     }
+    fn events(&self) -> &Arc<crate::events::Hub> {
+        &self.events
+    }
+    fn registry(&self) -> Option<crate::registry::View> {
+        None
+    }
     fn is_stopping(&self) -> bool {
         false
     }
@@ -76,6 +83,12 @@ async fn answer(mut commands: mpsc::Receiver<Command>) {
             Command::Explain { query, reply } => {
                 let _ = reply.send(Err(ApiError::Refused(format!("{query:?}"))));
             }
+            Command::Shift { service, order, reply } => {
+                let _ = reply.send(Err(ApiError::Refused(format!("{service} {order:?}"))));
+            }
+            Command::EndShift { service, reset, reply } => {
+                let _ = reply.send(Err(ApiError::Refused(format!("{service} {reset}"))));
+            }
             Command::Detach { reply } => drop(reply),
         }
     }
@@ -86,7 +99,7 @@ fn ask(method: Method, path: &str, body: &str, root: bool) -> (StatusCode, Strin
     runtime.block_on(async {
         let (commands, receiver) = mpsc::channel(1);
         tokio::spawn(answer(receiver));
-        let daemon: Arc<dyn Daemon> = Arc::new(Fake { commands });
+        let daemon: Arc<dyn Daemon> = Arc::new(Fake { commands, events: Arc::default() });
         let router = if root { private(daemon) } else { public(daemon) };
         let (client, server) = tokio::io::duplex(1 << 20);
         tokio::spawn(async move {

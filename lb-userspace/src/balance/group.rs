@@ -135,7 +135,8 @@ impl Group {
                 outcome => return outcome,
             }
         }
-        self.queue.wait(most, timeout, || self.pick(key, avoid)).await
+        // In a box: who doesn't wait has no need of its memory.
+        Box::pin(self.queue.wait(most, timeout, || self.pick(key, avoid))).await
     }
 
     pub(super) fn pick_at(

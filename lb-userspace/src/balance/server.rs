@@ -109,6 +109,14 @@ impl Server {
         self.passive.is_some() && self.is_ejected_at(super::clock::now())
     }
 
+    /// Until when it was ejected last, on a clock of its own; 0 where it never was. And whether it is now.
+    pub fn ejection(&self) -> (u64, bool) {
+        match self.passive {
+            Some(_) => (self.stats.ejected_until.load(Relaxed), self.is_ejected()),
+            None => (0, false),
+        }
+    }
+
     pub(super) fn is_ejected_at(&self, now: u64) -> bool {
         self.passive.is_some() && self.stats.ejected_until.load(Relaxed) > now
     }

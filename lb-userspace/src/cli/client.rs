@@ -4,12 +4,13 @@ use std::{io, path::PathBuf, time::Duration};
 
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full};
-use hyper::{Method, Request, StatusCode, client::conn::http1};
+use hyper::{Method, Request, Response, StatusCode, body::Incoming, client::conn::http1};
 use hyper_util::rt::TokioIo;
 use serde::{Serialize, de::DeserializeOwned};
 use tokio::net::UnixStream;
 
 use super::Failure;
+pub(super) use crate::api::encode;
 use crate::{api::types::ErrorBody, kernel::Paths};
 
 /// Longest wait for an answer: a large connection table takes a while to print.
@@ -42,17 +43,56 @@ impl Client {
         self.ask(method, path, body.into())
     }
 
+    /// `GET path` of what has no end: each line of the answer as it comes, until the daemon ends or
+    /// `line` says stop.
+    pub(super) fn follow(
+        &self,
+        path: &str,
+        header: Option<(&str, &str)>,
+        mut line: impl FnMut(&str) -> Result<bool, Failure>,
+    ) -> Result<(), Failure> {
+        self.runtime()?.block_on(async {
+            let answer = self.begin(Method::GET, path, header, Bytes::new()).await?;
+            let status = answer.status();
+            let mut body = answer.into_body();
+            if !status.is_success() {
+                let body = body.collect().await.map_err(|e| self.silent(&e.to_string()))?;
+                return self.read(status, &body.to_bytes());
+            }
+            let mut rest = Vec::new();
+            while let Some(frame) = body.frame().await {
+                let frame = frame.map_err(|e| self.silent(&e.to_string()))?;
+                rest.extend_from_slice(frame.data_ref().map_or(&[][..], |data| data));
+                while let Some(end) = rest.iter().position(|byte| *byte == b'\n') {
+                    let whole: Vec<u8> = rest.drain(..=end).collect();
+                    if !line(String::from_utf8_lossy(&whole).trim_end_matches(['\r', '\n']))? {
+                        return Ok(());
+                    }
+                }
+            }
+            Ok(())
+        })
+    }
+
+    /// `DELETE path`.
+    pub(super) fn delete<T: DeserializeOwned>(&self, path: &str) -> Result<T, Failure> {
+        self.ask(Method::DELETE, path, Bytes::new())
+    }
+
+    fn runtime(&self) -> Result<tokio::runtime::Runtime, Failure> {
+        tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .map_err(|e| Failure::Refused(format!("can't start the client: {e}")))
+    }
+
     fn ask<T: DeserializeOwned>(
         &self,
         method: Method,
         path: &str,
         body: Bytes,
     ) -> Result<T, Failure> {
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build()
-            .map_err(|e| Failure::Refused(format!("can't start the client: {e}")))?;
-        let (status, body) = runtime.block_on(async {
+        let (status, body) = self.runtime()?.block_on(async {
             match tokio::time::timeout(PATIENCE, self.exchange(method, path, body)).await {
                 Ok(answer) => answer,
                 Err(_) => Err(self.silent(&format!("no answer within {} s", PATIENCE.as_secs()))),
@@ -84,22 +124,36 @@ impl Client {
         path: &str,
         body: Bytes,
     ) -> Result<(StatusCode, Bytes), Failure> {
+        let answer = self.begin(method, path, None, body).await?;
+        let status = answer.status();
+        let body = answer.into_body().collect().await.map_err(|e| self.silent(&e.to_string()))?;
+        Ok((status, body.to_bytes()))
+    }
+
+    /// Sends a request; the answer's body is still to come.
+    async fn begin(
+        &self,
+        method: Method,
+        path: &str,
+        header: Option<(&str, &str)>,
+        body: Bytes,
+    ) -> Result<Response<Incoming>, Failure> {
         let stream = UnixStream::connect(&self.socket).await.map_err(|e| self.unreachable(&e))?;
         let (mut sender, connection) = http1::handshake(TokioIo::new(stream))
             .await
             .map_err(|e| self.silent(&e.to_string()))?;
         tokio::spawn(connection);
-        let request = Request::builder()
+        let mut request = Request::builder()
             .method(method)
             .uri(path)
             .header("host", "lb")
-            .header("content-type", "application/json")
-            .body(Full::new(body))
-            .map_err(|e| Failure::Usage(format!("{path}: {e}")))?;
-        let answer = sender.send_request(request).await.map_err(|e| self.silent(&e.to_string()))?;
-        let status = answer.status();
-        let body = answer.into_body().collect().await.map_err(|e| self.silent(&e.to_string()))?;
-        Ok((status, body.to_bytes()))
+            .header("content-type", "application/json");
+        if let Some((name, value)) = header {
+            request = request.header(name, value);
+        }
+        let request =
+            request.body(Full::new(body)).map_err(|e| Failure::Usage(format!("{path}: {e}")))?;
+        sender.send_request(request).await.map_err(|e| self.silent(&e.to_string()))
     }
 
     fn unreachable(&self, error: &io::Error) -> Failure {
@@ -123,28 +177,9 @@ impl Client {
     }
 }
 
-/// Percent-encodes a path segment or query value (RFC 3986 §2.1).
-pub(super) fn encode(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    for byte in text.bytes() {
-        if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
-            out.push(char::from(byte));
-        } else {
-            out.push_str(&format!("%{byte:02X}"));
-        }
-    }
-    out
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn names_survive_as_path_segments() {
-        assert_eq!(encode("tcp/pg@file"), "tcp%2Fpg%40file");
-        assert_eq!(encode("[2001:db8::1]:80"), "%5B2001%3Adb8%3A%3A1%5D%3A80");
-    }
 
     #[test]
     fn missing_socket_says_what_to_do_next() {

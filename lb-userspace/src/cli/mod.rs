@@ -56,10 +56,16 @@ commands! {
     undrain => Undrain,
     /// Change a backend's weight until it is reset
     weight => Weight,
+    /// Move traffic step by step from one part of a service to another, and back where it goes wrong
+    shift => Shift,
     /// Read the configuration files now
     reload => Reload,
+    /// Follow what happens: health, weights, drains, reloads, certificates, ejections, …
+    events => Events,
     /// Say what would become of a flow or a request, and why
     explain => Explain,
+    /// Show or export what lb's own registry holds
+    registry => Registry,
     /// Show the kernel's connection table
     flows => Flows,
     /// Take lb's programs, pins and addresses off the host

@@ -44,10 +44,19 @@ fn text(s: &Status) -> String {
     if let Some(reload) = &s.last_reload {
         line(&mut out, "last reload", reloaded(reload));
     }
+    if let Some(r) = &s.registry {
+        let dns = r.dns.as_ref().map(|dns| format!(", DNS {dns}")).unwrap_or_default();
+        let counts = format!(
+            "{} services, {} instances, {} keys; {}",
+            r.services, r.instances, r.keys, r.scope
+        );
+        line(&mut out, "registry", format!("{}{dns}: {counts}", r.address));
+    }
     for p in &s.providers {
         line(&mut out, "provider", provider(p));
     }
     datapath(&mut out, &s.datapath);
+    section(&mut out, "SHIFTS", s.shifts.is_empty(), || super::shift::table(&s.shifts));
     section(&mut out, "ENTRY POINTS", s.entry_points.is_empty(), || entry_points(s));
     section(&mut out, "DROPS", s.drops.is_empty(), || drops(s));
     let skipped = s.providers.iter().any(|provider| !provider.skipped.is_empty());

@@ -28,7 +28,6 @@ pub(crate) enum Style {
     /// `http.routers.api.rule`, `servers[0].url`.
     Dotted,
     /// `http/routers/api/rule`, `servers/0/url`.
-    #[allow(dead_code, reason = "key-value stores come next")]
     Slashed,
 }
 
@@ -186,7 +185,6 @@ pub(crate) fn after_prefix(label: &str, prefixes: &[&str]) -> Option<usize> {
 }
 
 /// How much of a key is `root` and its slash.
-#[allow(dead_code, reason = "key-value stores come next")]
 pub(crate) fn after_root(key: &str, root: &str) -> Option<usize> {
     let root = root.trim_matches('/');
     let skipped = key.len() - key.trim_start_matches('/').len();

@@ -5,7 +5,7 @@
 pub(crate) mod address;
 pub(crate) mod build;
 pub(crate) mod decode;
-mod duration;
+pub(crate) mod duration;
 pub(crate) mod flat;
 mod host;
 pub(crate) mod names;
@@ -24,6 +24,7 @@ use std::{
     path::Path,
 };
 
+pub(crate) use duration::parse as parse_duration;
 pub use host::HostPorts;
 
 use crate::model::{Dynamic, EntryPoint, Fault, Place, Settings};

@@ -21,6 +21,12 @@ impl Writer {
             Command::Reload { reply } => {
                 let _gone = reply.send(self.reload().await);
             }
+            Command::Shift { service, order, reply } => {
+                let _gone = reply.send(self.begin_shift(&service, &order).await);
+            }
+            Command::EndShift { service, reset, reply } => {
+                let _gone = reply.send(self.end_shift(&service, reset).await);
+            }
             Command::Explain { query, reply } => {
                 let _gone = reply.send(self.explain(&query));
             }
@@ -42,6 +48,10 @@ impl Writer {
     ) -> Result<Vec<BackendRow>, ApiError> {
         let snapshot = self.reconciler.snapshot().clone();
         let service = find::service(&snapshot, service)?;
+        if service.composed.is_some() {
+            let service = service.clone();
+            return self.change_part(&service, backend, change).await;
+        }
         let wanted: Vec<BackendId> = find::backends(service, backend)?
             .iter()
             .map(|b| BackendId { service: service.id.clone(), address: b.address })
@@ -54,6 +64,29 @@ impl Writer {
         };
         let counts = tokio::task::block_in_place(|| self.shared.counts())?;
         Ok(rows::backends(&self.in_force, &counts, &self.shared.obstacles(), is_wanted))
+    }
+
+    /// Of a weighted service: parts have weights as backends do.
+    async fn change_part(
+        &mut self,
+        service: &Service,
+        part: &str,
+        change: BackendChange,
+    ) -> Result<Vec<BackendRow>, ApiError> {
+        let part = find::part(service, part)?.clone();
+        let Some(weight) = change.weight.filter(|_| change.drain.is_none()) else {
+            let why = format!("{} is a service: give it weight 0", part.qualified());
+            return Err(ApiError::Refused(why));
+        };
+        let weight = weight.map(u32::from);
+        self.handle([Event::PartWeight {
+            service: service.id.clone(),
+            part: part.clone(),
+            weight,
+        }]);
+        self.bring_into_force().await;
+        self.check_applied()?;
+        Ok(rows::part(&self.in_force, &service.id, &part).into_iter().collect())
     }
 
     async fn reload(&mut self) -> Result<Reloaded, ApiError> {

@@ -4,6 +4,7 @@
 
 mod command;
 mod detach;
+mod events;
 mod explain;
 mod flows;
 mod input;
@@ -14,7 +15,9 @@ mod network;
 mod notify;
 mod path;
 mod proxy;
+mod registry;
 mod shared;
+mod shift;
 mod start;
 mod status;
 mod succession;

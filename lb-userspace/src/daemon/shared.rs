@@ -18,14 +18,19 @@ use super::status;
 use crate::{
     api::{
         ApiError, BackendCount, Command, Counts, Daemon, FlowQuery,
-        types::{ExplainHttpQuery, ExplainedHttp, FlowRow, ProviderStatus, ReloadStatus, Status},
+        types::{
+            ExplainHttpQuery, ExplainedHttp, FlowRow, ProviderStatus, ReloadStatus, ShiftRow,
+            Status,
+        },
     },
+    events::Hub,
     health,
     kernel::{self, Paths, Reader},
     metrics::{self, Reloads, Scrape},
     model::{BackendId, Id, Protocol, Snapshot},
-    provider,
+    nats, provider,
     proxy::{View, explain},
+    registry,
 };
 
 /// Everything in force, replaced whole by the writer.
@@ -40,7 +45,10 @@ pub(crate) struct InForce {
     pub(crate) obstacles: BTreeMap<IpAddr, String>,
     /// Interfaces, addresses: what `lb status` shows of the host.
     pub(crate) host: status::Host,
+    /// lb's own registry, where there is one.
+    pub(crate) registry: Option<registry::View>,
     pub(crate) providers: Vec<ProviderStatus>,
+    pub(crate) shifts: Vec<ShiftRow>,
     /// Of providers over a network.
     pub(crate) sources: Vec<Arc<provider::Status>>,
     pub(crate) last_reload: Option<ReloadStatus>,
@@ -70,6 +78,9 @@ pub(crate) struct Shared {
     pub(crate) checks: Arc<health::Counters>,
     pub(crate) reloads: Mutex<Reloads>,
     pub(crate) stopping: AtomicBool,
+    events: Arc<Hub>,
+    /// How publishing goes.
+    pub(crate) nats: nats::State,
     started: SystemTime,
     commands: mpsc::Sender<Command>,
 }
@@ -88,6 +99,8 @@ impl Shared {
             checks,
             reloads: Mutex::default(),
             stopping: AtomicBool::new(false),
+            events: Arc::default(),
+            nats: nats::State::default(),
             started: SystemTime::now(),
             commands,
         }
@@ -149,10 +162,18 @@ impl Daemon for Shared {
             proxy: &self.in_force.load().proxy,
             health: &self.checks,
             reloads: self.reloads(),
+            events: self.events.counts(),
             providers: &self.in_force.load().sources,
             started: self.started.duration_since(SystemTime::UNIX_EPOCH).map_or(0, |d| d.as_secs()),
         };
         metrics::render(&scrape).map_err(|e| ApiError::Unavailable(format!("metrics: {e}")))
+    }
+
+    fn events(&self) -> &Arc<Hub> {
+        &self.events
+    }
+    fn registry(&self) -> Option<registry::View> {
+        self.in_force.load().registry.clone()
     }
 
     fn is_stopping(&self) -> bool {

@@ -21,18 +21,22 @@ use super::{
     log::Log,
     notify,
     proxy::ProxySide,
+    registry::RegistrySide,
     shared::Shared,
+    shift::ShiftSide,
     takeover::{self, Inherited},
     writer::{Ending, Faults, Writer},
 };
 use crate::{
-    api,
+    api::{self, Daemon},
+    events::{Watched, What},
     health::{Monitor, Names},
     kernel::{Datapath, InstanceLock, KernelError},
     model::{Fault, Settings},
+    nats,
     provider::{Reload, Sources},
     reconcile::{Event, Reconciler},
-    state::{Memory, Overrides},
+    state::{Memory, Overrides, Shifts},
 };
 
 /// Worker threads: the daemon does little, the kernel forwards.
@@ -119,11 +123,12 @@ async fn serve(
     let (passes_in, passes) = mpsc::channel(1);
     let mut inputs = Inputs::new(events, commands, passes)?;
     let monitor = Monitor::new(events_in.clone());
-    let names = Names::new(events_in, monitor.counters());
+    let names = Names::new(events_in.clone(), monitor.counters());
     let (paths, config) = (options.paths.clone(), options.config.clone());
     let shared = Arc::new(Shared::new(paths, config, monitor.counters(), commands_in));
     let overrides = Overrides::load(&options.paths.state())?;
     let memory = Memory::load(&options.paths.state())?;
+    let nats = nats::Side::new(shared.nats.clone());
     let (lock, inherited) = match place {
         Place::Free(lock) => (lock, None),
         Place::Inherited(inherited) => {
@@ -147,10 +152,15 @@ async fn serve(
         network: None,
         kernel: None,
         listeners: Listeners::default(),
+        registry: RegistrySide::default(),
         proxy: ProxySide::default(),
         passes: passes_in,
         leaving: BTreeSet::new(),
         last_reload: None,
+        watched: Watched::default(),
+        shifts: ShiftSide::new(Shifts::load(&options.paths.state())?),
+        nats,
+        inputs: events_in,
         faults: Faults::default(),
         in_force: Arc::default(),
         is_stale: false,
@@ -172,6 +182,7 @@ async fn serve(
             }
         }
     }
+    writer.resume_shifts().await;
     inputs.takeovers = Some(takeover::listen(&options.paths.takeover())?);
     notify::ready(&writer.in_force, !writer.faults.files.is_empty());
     let (writer, ending) = writer.run(inputs).await;
@@ -244,13 +255,20 @@ impl Writer {
             let weight = saved.weight.map(|w| Event::Weight { backend, weight: Some(w) });
             drain.into_iter().chain(weight)
         });
-        names.chain(changes).collect()
+        let parts = self.overrides.parts().iter().filter_map(|saved| {
+            let (service, part) = saved.ids()?;
+            Some(Event::PartWeight { service, part, weight: Some(saved.weight) })
+        });
+        names.chain(changes).chain(parts).collect()
     }
 }
 
 async fn end(mut writer: Writer, ending: Ending, options: &Options) -> Result<(), RunError> {
     if ending == Ending::Succeeded {
         writer.let_go();
+        writer.tell(&What::DaemonStopping { reason: "another process has taken over".to_owned() });
+        writer.shared.events().close();
+        writer.nats.end().await;
         let Writer { lock, monitor, names, mut proxy, in_force, .. } = writer;
         // The new daemon has the lock, and checks by itself.
         drop((lock, monitor, names));
@@ -262,8 +280,11 @@ async fn end(mut writer: Writer, ending: Ending, options: &Options) -> Result<()
     let rest = if detaches { "L4 ends, too" } else { "L4 goes on in the kernel" };
     notify::stopping(&format!("ending; {rest}"));
     tracing::info!("ending; {rest}");
+    writer.tell(&What::DaemonStopping { reason: rest.to_owned() });
     let snapshot = writer.in_force.clone();
     writer.proxy.drain(&snapshot).await;
+    writer.shared.events().close();
+    writer.nats.end().await;
     if ending == Ending::Stop && options.detach_on_exit {
         writer.detach().await?;
     }

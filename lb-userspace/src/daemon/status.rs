@@ -13,6 +13,7 @@ use crate::{
     },
     kernel::Stats,
     model::{EntryPoint, Path, Snapshot},
+    registry::View,
 };
 
 /// What is on the host, in words.
@@ -44,8 +45,13 @@ pub(super) fn of(
         counts: counts(in_force),
         drops: drops(stats),
         last_reload: in_force.last_reload.clone(),
+        shifts: in_force.shifts.clone(),
+        registry: in_force.registry.as_ref().map(View::status),
         providers: providers(in_force),
-        faults: faults.chain(in_force.faults.iter().cloned()).collect(),
+        faults: faults
+            .chain(in_force.faults.iter().cloned())
+            .chain(shared.nats.trouble())
+            .collect(),
     })
 }
 

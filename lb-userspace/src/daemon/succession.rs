@@ -94,6 +94,7 @@ impl Writer {
     pub(super) fn let_go(&mut self) {
         self.proxy.hand_over();
         self.listeners = Default::default();
+        self.registry = Default::default();
         // What they have put on the host stays.
         drop(self.kernel.take());
         drop(self.network.take());

@@ -17,7 +17,9 @@ use super::{
     notify,
     path::KernelPath,
     proxy::ProxySide,
+    registry::RegistrySide,
     shared::{InForce, Shared},
+    shift::ShiftSide,
     status,
 };
 use crate::{
@@ -26,9 +28,11 @@ use crate::{
         time::now,
         types::{ProviderStatus, ReloadStatus},
     },
+    events::Watched,
     health::{Monitor, Names},
     kernel::{InstanceLock, Pass},
     model::{BackendId, Snapshot},
+    nats,
     provider::{Reload, Scope, Sources},
     reconcile::{Event, Reconciler},
     state::{Memory, Overrides},
@@ -64,11 +68,18 @@ pub(super) struct Writer {
     pub(super) network: Option<Network>,
     pub(super) kernel: Option<KernelPath>,
     pub(super) listeners: Listeners,
+    pub(super) registry: RegistrySide,
     pub(super) proxy: ProxySide,
     pub(super) passes: mpsc::Sender<Pass>,
     /// Backends that were leaving when the sweeper's pass began.
     pub(super) leaving: BTreeSet<BackendId>,
     pub(super) last_reload: Option<ReloadStatus>,
+    /// What the proxy finds out by itself.
+    pub(super) watched: Watched,
+    pub(super) shifts: ShiftSide,
+    pub(super) nats: nats::Side,
+    /// Where others than the writer say what is to be changed.
+    pub(super) inputs: mpsc::Sender<Event>,
     pub(super) faults: Faults,
     /// The latest snapshot in force.
     pub(super) in_force: Arc<Snapshot>,
@@ -129,6 +140,8 @@ impl Writer {
             Input::Reopen => self.proxy.reopen_log(),
             Input::Tick => {
                 self.proxy.view().tick();
+                self.tell_watched();
+                self.watch_shifts().await;
                 self.is_stale |= self.faults.apply.is_some();
                 self.listen_again().await;
                 self.forget_unloaded();
@@ -165,6 +178,7 @@ impl Writer {
         faults.for_each(|fault| tracing::error!("{fault}"));
         reload.warnings.iter().for_each(|warning| tracing::warn!("{warning}"));
         reload.changes.iter().for_each(|change| tracing::info!("{change}"));
+        self.tell_reload(reload);
         let success = reload.faults.is_empty();
         let status = ReloadStatus { time: now(), success, faults: self.faults.files.clone() };
         let mut reloads = self.shared.reloads.lock().unwrap_or_else(PoisonError::into_inner);
@@ -198,17 +212,21 @@ impl Writer {
 
     /// Tries the addresses again that could not be listened on.
     async fn listen_again(&mut self) {
-        if self.listeners.faults.is_empty() {
+        if self.listeners.faults.is_empty() && !self.registry.is_missing() {
             return;
         }
-        let before = self.listeners.faults.clone();
+        let faults = |writer: &Self| (writer.listeners.faults.clone(), writer.registry.faults());
+        let before = faults(self);
         self.listen().await;
-        self.is_unpublished |= self.listeners.faults != before;
+        self.is_unpublished |= faults(self) != before;
     }
 
     async fn listen(&mut self) {
         let daemon: Arc<dyn Daemon> = self.shared.clone();
-        self.listeners.follow(&self.in_force.settings, &daemon).await;
+        let settings = &self.in_force.settings;
+        self.listeners.follow(settings, &daemon).await;
+        let state = self.shared.paths.state();
+        self.registry.follow(settings.registry.as_ref(), &state, self.sources.registry()).await;
     }
 
     /// Carries the latest snapshot into the kernel, then tells everybody else.
@@ -299,10 +317,12 @@ impl Writer {
 
     /// What follows a new snapshot outside the kernel.
     async fn spread(&mut self, snapshot: &Arc<Snapshot>) {
+        self.tell_changes(snapshot);
         self.in_force = snapshot.clone();
         self.monitor.update(snapshot);
         self.names.update(snapshot);
         self.log.follow(&snapshot.settings.log);
+        self.follow_nats(snapshot);
         self.listen().await;
         let daemon: Arc<dyn Daemon> = self.shared.clone();
         tokio::task::block_in_place(|| self.proxy.follow(snapshot, &daemon));
@@ -324,12 +344,14 @@ impl Writer {
         let mut host = kernel.map(|k| k.host(&state)).unwrap_or_default();
         host.addresses = self.network.as_ref().map(Network::addresses).unwrap_or_default();
         let proxy_faults = self.proxy.faults();
+        let registry_faults = self.registry.faults();
         let faults = (faults.apply.iter())
             .chain(&faults.state)
             .chain(&faults.files)
             .chain(&self.listeners.faults)
             .chain(&host_faults)
-            .chain(&proxy_faults);
+            .chain(&proxy_faults)
+            .chain(&registry_faults);
         self.shared.in_force.store(Arc::new(InForce {
             snapshot: self.in_force.clone(),
             ready: before.ready || is_in_force,
@@ -337,7 +359,9 @@ impl Writer {
             proxy: self.proxy.view(),
             obstacles: self.network.as_ref().map(Network::obstacles).unwrap_or_default(),
             host,
+            registry: self.registry.view(),
             providers: self.providers(),
+            shifts: self.shifts.rows(self.clock.elapsed()),
             sources: self.sources.statuses(),
             last_reload: self.last_reload.clone(),
             faults: faults.cloned().collect(),

@@ -1,5 +1,5 @@
-//! `mode: grpc`: one call of `grpc.health.v1.Health/Check` for the whole server, on an HTTP/2
-//! connection of its own (the gRPC health checking protocol).
+//! `mode: grpc`: one call of `grpc.health.v1.Health/Check` for the whole server, or one service of
+//! it, on an HTTP/2 connection of its own (the gRPC health checking protocol).
 
 use http_body_util::{BodyExt, Full};
 use hyper::{
@@ -18,8 +18,6 @@ use super::{
 
 /// Path of the call.
 const CALL: &str = "/grpc.health.v1.Health/Check";
-/// A `HealthCheckRequest` that names no service: not compressed, no bytes.
-const WHOLE_SERVER: &[u8] = &[0, 0, 0, 0, 0];
 /// Bytes of an answer read at most.
 const ANSWER: usize = 16 * 1024;
 
@@ -28,6 +26,8 @@ pub(crate) struct Grpc {
     pub(crate) tls: bool,
     pub(crate) hostname: Option<String>,
     pub(crate) headers: Vec<(String, String)>,
+    /// Of gRPC, up to 127 bytes; empty: the whole server.
+    pub(crate) service: String,
 }
 
 impl Probe for Grpc {
@@ -54,7 +54,7 @@ impl Grpc {
             None => authority(target, if self.tls { 443 } else { 80 }),
         };
         let uri = format!("{scheme}://{authority}{CALL}");
-        let mut request = Request::new(Full::new(Bytes::from_static(WHOLE_SERVER)));
+        let mut request = Request::new(Full::new(question(&self.service)));
         *request.method_mut() = hyper::Method::POST;
         *request.version_mut() = Version::HTTP_2;
         *request.uri_mut() =
@@ -67,6 +67,17 @@ impl Grpc {
             headers.append(header(name)?, value_of(name, value)?);
         }
         Ok(request)
+    }
+}
+
+/// A `HealthCheckRequest`, not compressed: field 1 names the service, where there is one.
+fn question(service: &str) -> Bytes {
+    let service = service.as_bytes();
+    let service = &service[..service.len().min(127)];
+    let length = service.len() as u8;
+    match length {
+        0 => Bytes::from_static(&[0, 0, 0, 0, 0]),
+        _ => [&[0, 0, 0, 0, length + 2, 0x0a, length], service].concat().into(),
     }
 }
 

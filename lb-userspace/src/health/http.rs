@@ -11,7 +11,7 @@ use std::{
     pin::{Pin, pin},
 };
 
-use http_body_util::{BodyExt, Empty};
+use http_body_util::{BodyExt, Full};
 use hyper::{
     Method, Request, Response, StatusCode, Uri,
     body::{Bytes, Incoming},
@@ -27,6 +27,8 @@ use super::probe::{Checking, Failure, Host, Probe, Target};
 const REDIRECTS: usize = 10;
 /// Bytes of a body read at most.
 const BODY: usize = 64 * 1024;
+/// Bytes of a body kept, for those who show them.
+const KEPT: usize = 4 * 1024;
 
 /// The fields of [`crate::model::CheckKind::Http`].
 pub(crate) struct Http {
@@ -37,36 +39,43 @@ pub(crate) struct Http {
     pub(crate) h2c: bool,
     pub(crate) hostname: Option<String>,
     pub(crate) headers: Vec<(String, String)>,
+    /// What is sent.
+    pub(crate) body: Bytes,
     pub(crate) status: Option<u16>,
     pub(crate) follow_redirects: bool,
 }
 
 /// An answer, as far as it matters.
-struct Answer {
-    status: StatusCode,
+pub(crate) struct Answer {
+    pub(crate) status: StatusCode,
     location: Option<String>,
+    /// Its first bytes.
+    pub(crate) body: Vec<u8>,
 }
 
 impl Probe for Http {
     fn check<'a>(&'a self, target: &'a Target, host: &'a Host) -> Checking<'a> {
-        Box::pin(async move {
-            let mut method = Method::from_bytes(self.method.as_bytes())
-                .map_err(|_| Failure::server(format!("{:?} is no HTTP method", self.method)))?;
-            let mut path = self.path.clone();
-            for _ in 0..=REDIRECTS {
-                let answer = self.ask(&method, &path, target, host).await?;
-                match self.next(&answer, &path, target) {
-                    Some(next) => path = next,
-                    None => return self.judge(&answer),
-                }
-                method = after_redirect(method, answer.status);
-            }
-            Err(Failure::server(format!("more than {REDIRECTS} redirects")))
-        })
+        Box::pin(async move { self.judge(&self.answer(target, host).await?) })
     }
 }
 
 impl Http {
+    /// The answer at the end of all redirects that are followed, whatever it says.
+    pub(crate) async fn answer(&self, target: &Target, host: &Host) -> Result<Answer, Failure> {
+        let mut method = Method::from_bytes(self.method.as_bytes())
+            .map_err(|_| Failure::server(format!("{:?} is no HTTP method", self.method)))?;
+        let mut path = self.path.clone();
+        for _ in 0..=REDIRECTS {
+            let answer = self.ask(&method, &path, target, host).await?;
+            match self.next(&answer, &path, target) {
+                Some(next) => path = next,
+                None => return Ok(answer),
+            }
+            method = after_redirect(method, answer.status);
+        }
+        Err(Failure::server(format!("more than {REDIRECTS} redirects")))
+    }
+
     async fn ask(
         &self,
         method: &Method,
@@ -90,10 +99,10 @@ impl Http {
         method: &Method,
         path: &str,
         target: &Target,
-    ) -> Result<Request<Empty<Bytes>>, Failure> {
+    ) -> Result<Request<Full<Bytes>>, Failure> {
         let path: Uri =
             path.parse().map_err(|_| Failure::server(format!("{path:?} is no HTTP path")))?;
-        let mut request = Request::new(Empty::new());
+        let mut request = Request::new(Full::new(self.body.clone()));
         *request.method_mut() = method.clone();
         *request.uri_mut() = path;
         let headers = request.headers_mut();
@@ -235,7 +244,7 @@ pub(super) fn value_of(name: &str, value: &str) -> Result<HeaderValue, Failure> 
 }
 
 /// Sends the request and reads the answer, its body too.
-async fn exchange<S>(stream: S, request: Request<Empty<Bytes>>) -> Result<Answer, Failure>
+async fn exchange<S>(stream: S, request: Request<Full<Bytes>>) -> Result<Answer, Failure>
 where
     S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
 {
@@ -255,7 +264,7 @@ where
 }
 
 /// As [`exchange`], by HTTP/2.
-async fn exchange_h2<S>(stream: S, request: Request<Empty<Bytes>>) -> Result<Answer, Failure>
+async fn exchange_h2<S>(stream: S, request: Request<Full<Bytes>>) -> Result<Answer, Failure>
 where
     S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
 {
@@ -275,14 +284,18 @@ where
 
 async fn drained(response: Response<Incoming>) -> Result<Answer, Failure> {
     let location = response.headers().get(LOCATION);
-    let answer = Answer {
+    let mut answer = Answer {
         status: response.status(),
         location: location.and_then(|value| value.to_str().ok()).map(str::to_owned),
+        body: Vec::new(),
     };
     let mut body = response.into_body();
     let mut read = 0;
     while let Some(frame) = body.frame().await {
-        read += frame.map_err(|e| broken(&e))?.data_ref().map_or(0, Bytes::len);
+        let Ok(data) = frame.map_err(|e| broken(&e))?.into_data() else { continue };
+        let room = KEPT.saturating_sub(answer.body.len());
+        answer.body.extend_from_slice(&data[..data.len().min(room)]);
+        read += data.len();
         if read >= BODY {
             break;
         }

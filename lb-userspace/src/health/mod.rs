@@ -35,6 +35,17 @@ use tokio::{
     task::AbortHandle,
 };
 
+/// For checks that aren't of a snapshot's backends.
+pub(crate) mod ask {
+    pub(crate) use super::{
+        dns::Dns,
+        grpc::Grpc,
+        http::Http,
+        probe::{Failure, Host, Probe, Target},
+        tcp::Tcp,
+    };
+}
+
 pub use counters::{CheckResult, Counters};
 use probe::{Host, Target};
 pub use resolve::{NameState, NameStates, Names};
@@ -86,7 +97,7 @@ impl Monitor {
     /// A monitor without checks; verdicts go to `events`. Raises the limit of open files as far
     /// as this process may.
     pub fn new(events: mpsc::Sender<Event>) -> Self {
-        Self::with_host(events, Host { ports: Default::default(), tls: Default::default() })
+        Self::with_host(events, Host::default())
     }
 
     fn with_host(events: mpsc::Sender<Event>, host: Host) -> Self {

@@ -17,6 +17,7 @@ pub(crate) fn of(kind: &CheckKind, target: &Target) -> Box<dyn Probe> {
                 h2c: tls.is_none() && target.scheme == Scheme::H2c,
                 hostname: hostname.clone(),
                 headers: headers.clone(),
+                body: Default::default(),
                 status: *status,
                 follow_redirects: *follow_redirects,
             })
@@ -25,6 +26,7 @@ pub(crate) fn of(kind: &CheckKind, target: &Target) -> Box<dyn Probe> {
             tls: tls.unwrap_or(target.scheme == Scheme::Https),
             hostname: hostname.clone(),
             headers: headers.clone(),
+            service: String::new(),
         }),
     }
 }
@@ -50,11 +52,19 @@ pub(crate) struct Target {
 }
 
 /// What checks take from this host.
+#[derive(Default)]
 pub(crate) struct Host {
     /// Source ports.
     pub(crate) ports: Ports,
     /// Trust for `scheme: https`.
     pub(crate) tls: Tls,
+}
+
+impl Host {
+    /// As the default one; servers may have any certificate.
+    pub(crate) fn insecure() -> Self {
+        Self { tls: Tls::insecure(), ..Self::default() }
+    }
 }
 
 /// Why a check didn't pass.

@@ -10,6 +10,7 @@ use tokio::net::TcpStream;
 use tokio_rustls::{TlsConnector, client::TlsStream};
 
 use super::probe::Failure;
+use crate::{model::ClientTls, proxy::tls::client_config};
 
 /// Trusts the host's certificate authorities, read when first needed.
 #[derive(Default)]
@@ -24,6 +25,14 @@ impl Tls {
     pub(crate) fn trusting(roots: RootCertStore) -> Self {
         let h2 = OnceLock::from(config(roots.clone(), b"h2"));
         Self { http1: OnceLock::from(config(roots, b"http/1.1")), h2 }
+    }
+
+    /// Takes any certificate.
+    pub(crate) fn insecure() -> Self {
+        let tls = ClientTls { skip_verify: true, ..ClientTls::default() };
+        let config =
+            |alpn| Arc::new(client_config(&tls, &[alpn]).expect("there is no file to be read"));
+        Self { http1: OnceLock::from(config("http/1.1")), h2: OnceLock::from(config("h2")) }
     }
 
     /// Shakes hands with `host` (SNI, and the name its certificate must bear).

@@ -4,9 +4,11 @@
 
 mod access_log;
 mod entry;
+mod events;
 mod fault;
 mod http;
 mod providers;
+mod registry;
 mod service;
 mod settings;
 mod update;
@@ -15,13 +17,17 @@ use std::{collections::BTreeMap, fmt, net::SocketAddr, sync::Arc};
 
 pub use access_log::{AccessLog, Chosen, HeaderMode};
 pub use entry::{EntryPoint, EntryPointOptions, Redirection, RespondingTimeouts, Trusted};
+pub use events::{EventSettings, EventStream, Login, Nats, Retention};
 pub use fault::{Fault, Place};
 pub use http::{
     Certificate, ClientAuth, ClientTls, Composed, Cookie, HttpBalancing, Middleware, Observability,
     PassiveCheck, Pem, RouterTls, SameSite, Scheme, ServerOptions, TlsConfig, TlsOptions,
     TlsVersion, Transport,
 };
-pub use providers::{Docker, Exposure, HttpProvider};
+pub use providers::{
+    ConsulCatalog, ConsulEndpoint, ConsulKv, Docker, Exposure, HttpProvider, NatsProvider, Token,
+};
+pub use registry::RegistrySettings;
 pub use service::{
     Algorithm, Backend, BackendState, CheckKind, Forwarding, Health, HealthCheck, OnDown, OnEmpty,
     Resolved, Server, Service,
@@ -152,6 +158,20 @@ impl Id {
     pub fn refer(protocol: Protocol, written: &str, provider: &str) -> Self {
         let (name, provider) = written.rsplit_once('@').unwrap_or((written, provider));
         Self::new(protocol, name, provider)
+    }
+
+    /// Reads what [`Self::to_string`] writes.
+    ///
+    /// ```
+    /// use lb_userspace::model::{Id, Protocol};
+    /// let id = Id::new(Protocol::Http, "a/b@c", "file");
+    /// assert_eq!(Id::parse(&id.to_string()), Some(id));
+    /// assert_eq!(Id::parse("http/a"), None);
+    /// ```
+    pub fn parse(text: &str) -> Option<Self> {
+        let (protocol, rest) = text.split_once('/')?;
+        let (name, provider) = rest.rsplit_once('@')?;
+        Some(Self::new(Protocol::from_name(protocol)?, name, provider))
     }
 
     /// `name@provider`, as Traefik writes it.

@@ -27,8 +27,10 @@ pub struct Service {
     pub backends: Vec<Backend>,
     /// What HTTP and TCP services have for the proxy; the default one for those that say nothing.
     pub http: HttpBalancing,
-    /// What it is made of in place of servers.
+    /// What it is made of in place of servers, with the weights in force.
     pub composed: Option<Composed>,
+    /// Of a weighted service: the configured weight of each part whose weight was set at run time.
+    pub part_weights: BTreeMap<Id, u32>,
 }
 
 impl Service {
@@ -46,6 +48,7 @@ impl Service {
             backends: Vec::new(),
             http: HttpBalancing::default(),
             composed: None,
+            part_weights: BTreeMap::new(),
         }
     }
 }

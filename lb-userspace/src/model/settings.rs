@@ -2,7 +2,10 @@
 
 use std::{net::IpAddr, net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 
-use super::{AccessLog, Docker, HttpProvider, Transport};
+use super::{
+    AccessLog, ConsulCatalog, ConsulKv, Docker, EventSettings, HttpProvider, NatsProvider,
+    RegistrySettings, Transport,
+};
 
 /// Settings of the instance.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -11,10 +14,16 @@ pub struct Settings {
     pub datapath: Datapath,
     /// `providers.file`, if any.
     pub file: Option<FileProvider>,
+    /// `providers.nats`, if any.
+    pub nats: Option<NatsProvider>,
     /// `providers.docker`, if any.
     pub docker: Option<Docker>,
     /// `providers.http`, if any.
     pub http: Option<HttpProvider>,
+    /// `providers.consulCatalog`, if any.
+    pub consul_catalog: Option<ConsulCatalog>,
+    /// `providers.consul`, if any.
+    pub consul_kv: Option<ConsulKv>,
     /// Longest pause between a source's change and its being applied. Default 0.
     pub throttle: Duration,
     /// The admin API.
@@ -25,6 +34,10 @@ pub struct Settings {
     pub log: LogSettings,
     /// `accessLog`, where requests are logged.
     pub access_log: Option<Arc<AccessLog>>,
+    /// `events`, where it says something.
+    pub events: Option<Arc<EventSettings>>,
+    /// `registry`, where lb runs one.
+    pub registry: Option<RegistrySettings>,
     /// `ping`, where it is answered at an entry point too.
     pub ping: Option<PingSettings>,
     /// Names of `certificatesResolvers`.

@@ -12,6 +12,7 @@ pub(super) fn settings(old: &Settings, new: &Settings, changes: &mut Vec<String>
     datapath(&old.datapath, &new.datapath, changes);
     let sections = [
         ("providers.file", old.file != new.file),
+        ("providers.nats", old.nats != new.nats),
         ("providers.docker", old.docker != new.docker),
         ("providers.http", old.http != new.http),
         ("providers.providersThrottleDuration", old.throttle != new.throttle),
@@ -19,6 +20,7 @@ pub(super) fn settings(old: &Settings, new: &Settings, changes: &mut Vec<String>
         ("metrics", old.metrics != new.metrics),
         ("log", old.log != new.log),
         ("accessLog", old.access_log != new.access_log),
+        ("events", old.events != new.events),
         ("ping", old.ping != new.ping),
         ("certificatesResolvers", old.resolvers != new.resolvers),
         ("serversTransport", old.transports != new.transports),

@@ -2,14 +2,17 @@
 //! [`registered`]. Those over a network are a [`link::Source`]; those that find instances with labels
 //! make their documents by [`discovery`].
 
-mod backoff;
+pub(crate) mod backoff;
 mod changes;
+mod consul;
 pub(crate) mod discovery;
 mod docker;
 mod file;
 mod fingerprint;
 mod http;
 mod link;
+mod nats;
+pub(crate) mod registry;
 mod settle;
 mod sources;
 mod status;
@@ -18,13 +21,22 @@ mod watch;
 use std::{future::Future, path::PathBuf, pin::Pin, sync::Arc, time::Duration};
 
 pub use sources::{Checked, Reload, Scope, Sources, check};
+pub(crate) use status::Seen;
 pub use status::Status;
 
 use crate::model::{Fault, Settings};
 
 /// The providers that `settings` asks for.
 fn registered(settings: &Settings) -> Vec<Asked> {
-    let asked = [file::asked_for(settings), docker::asked_for(settings), http::asked_for(settings)];
+    let asked = [
+        file::asked_for(settings),
+        docker::asked_for(settings),
+        http::asked_for(settings),
+        nats::asked_for(settings),
+        consul::catalog(settings),
+        consul::kv(settings),
+        registry::asked_for(settings),
+    ];
     asked.into_iter().flatten().collect()
 }
 
@@ -56,6 +68,8 @@ pub(crate) struct Around {
     pub(crate) throttle: Duration,
     /// The instance's state folder, where there is an instance.
     pub(crate) state: Option<PathBuf>,
+    /// lb's own registry, once it runs.
+    pub(crate) registry: registry::Slot,
 }
 
 /// A source of routers and services.

@@ -10,6 +10,7 @@ use std::{
 
 use super::{
     Around, Asked, Content, Provider, Reading, Status, changes, registered,
+    registry::Slot,
     settle::{Good, Key, Set, Settled, resolved, settle},
 };
 use crate::{
@@ -58,6 +59,8 @@ pub struct Sources {
     /// Whether changes are to be followed at all.
     follows: bool,
     state: Option<PathBuf>,
+    /// lb's own registry, once it runs.
+    registry: Slot,
     /// Each with the key of its settings.
     providers: Vec<(String, Box<dyn Provider>)>,
     /// What is in force of each file.
@@ -100,6 +103,7 @@ impl Sources {
             main,
             follows,
             state,
+            registry: Slot::default(),
             providers: Vec::new(),
             good: Set::new(),
             settings: Settings::default(),
@@ -165,6 +169,11 @@ impl Sources {
         Ok(reload)
     }
 
+    /// Where lb's own registry is to be told of.
+    pub(crate) fn registry(&self) -> &Slot {
+        &self.registry
+    }
+
     /// How sources over a network are doing.
     pub fn statuses(&self) -> Vec<Arc<Status>> {
         self.providers.iter().filter_map(|(_, provider)| provider.status()).collect()
@@ -173,7 +182,12 @@ impl Sources {
     /// Makes the providers that are new or asked for otherwise; the others go on.
     fn ask_for(&mut self, settings: &Settings) {
         let throttle = settings.throttle;
-        let around = Around { follows: self.follows, throttle, state: self.state.clone() };
+        let around = Around {
+            follows: self.follows,
+            throttle,
+            state: self.state.clone(),
+            registry: self.registry.clone(),
+        };
         let mut before: BTreeMap<String, Box<dyn Provider>> =
             std::mem::take(&mut self.providers).into_iter().collect();
         for Asked { key, make } in registered(settings) {
@@ -339,10 +353,21 @@ fn same_file(one: &Path, other: &Path) -> bool {
 /// Validates the main file and all that it names, without anything in force: `lb check`.
 pub fn check(main: &Path) -> Checked {
     match Sources::begin(main.to_owned(), false, None) {
-        Ok((_, reload)) => Checked { faults: reload.faults, warnings: reload.warnings },
+        Ok((_, reload)) => {
+            let dynamics = reload.events.iter().filter_map(|event| match event {
+                Event::Update { dynamic, .. } => Some(dynamic),
+                _ => None,
+            });
+            let unusable: Vec<Fault> =
+                dynamics.flat_map(|dynamic| material::faults(main, dynamic)).collect();
+            let faults = reload.faults.into_iter().chain(unusable).collect();
+            Checked { faults, warnings: reload.warnings }
+        }
         Err(faults) => Checked { faults, warnings: Vec::new() },
     }
 }
+
+mod material;
 
 #[cfg(test)]
 mod http_tests;

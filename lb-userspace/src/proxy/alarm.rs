@@ -48,6 +48,15 @@ impl Alarms {
         Alarm { slot, now: Rc::clone(&self.now) }
     }
 
+    /// Wakes whoever waits, to look around: nothing has gone off.
+    pub(crate) fn wake(&self) {
+        for slot in self.all.borrow().iter() {
+            if let Some(waker) = slot.waker.borrow().as_ref() {
+                waker.wake_by_ref();
+            }
+        }
+    }
+
     /// A tick has passed: wakes those whose time is up, and forgets those that are gone.
     pub(crate) fn tick(&self) {
         let now = self.now.get().wrapping_add(1).max(1);

@@ -51,6 +51,11 @@ pub trait Source {
         None
     }
 
+    /// Whether nothing follows, trailers included; asking is no more than a look.
+    fn is_over(&self) -> bool {
+        false
+    }
+
     /// What comes straight from a server, to be relayed without a copy.
     #[doc(hidden)]
     #[allow(private_interfaces, reason = "a shortcut of the engine's own")]
@@ -88,6 +93,15 @@ impl Body {
             Self::Empty => Some(0),
             Self::Full(bytes) => Some(bytes.len() as u64),
             Self::Stream(source) => source.length(),
+        }
+    }
+
+    /// Whether nothing follows, as far as that can be told without waiting.
+    pub(crate) fn is_over(&self) -> bool {
+        match self {
+            Self::Empty => true,
+            Self::Full(bytes) => bytes.is_empty(),
+            Self::Stream(source) => source.is_over(),
         }
     }
 

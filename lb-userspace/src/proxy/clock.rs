@@ -2,7 +2,7 @@
 
 use std::{
     cell::{Cell, RefCell},
-    time::{SystemTime, UNIX_EPOCH},
+    time::{Instant, SystemTime, UNIX_EPOCH},
 };
 
 /// A worker's clock.
@@ -10,11 +10,19 @@ use std::{
 pub(crate) struct Clock {
     second: Cell<u64>,
     date: RefCell<String>,
+    /// As of the last tick.
+    now: Cell<Option<Instant>>,
 }
 
 impl Clock {
-    /// Brings the date up to now.
+    /// The time as of the last tick, for what need not be exact: reading it is a load.
+    pub(crate) fn now(&self) -> Instant {
+        self.now.get().unwrap_or_else(Instant::now)
+    }
+
+    /// Brings time and date up to now.
     pub(crate) fn tick(&self) {
+        self.now.set(Some(Instant::now()));
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
         if now != self.second.get() {
             self.second.set(now);

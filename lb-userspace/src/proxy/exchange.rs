@@ -10,7 +10,7 @@ use std::{
 use super::{
     Head, Reply,
     body::Body,
-    head::{Span, Version},
+    head::{Class, Span, Version},
     table::Balanced,
 };
 use crate::balance::Server;
@@ -20,6 +20,8 @@ use crate::balance::Server;
 pub struct Client {
     /// The sender, as PROXY protocol says where that is believed.
     pub peer: SocketAddr,
+    /// The sender's address as text: servers are told with every request.
+    pub address: Box<str>,
     /// Where it was sent.
     pub local: SocketAddr,
     /// Name of the entry point.
@@ -173,6 +175,7 @@ impl Exchange {
     pub fn made_up(lines: &str) -> Self {
         let client = Client {
             peer: SocketAddr::new(Ipv4Addr::new(192, 0, 2, 1).into(), 40_000),
+            address: "192.0.2.1".into(),
             local: SocketAddr::new(Ipv4Addr::new(198, 51, 100, 10).into(), 80),
             entry_point: "web".into(),
             is_trusted: false,
@@ -200,11 +203,12 @@ impl Exchange {
 
     /// Whether it asks for another protocol than HTTP/2, which is agreed on otherwise.
     pub(crate) fn wants_upgrade(&self) -> bool {
-        self.request.get("upgrade").is_some_and(|to| {
-            !to.eq_ignore_ascii_case(b"h2c")
-                && self.request.version() == Version::Http11
-                && self.request.lists("connection", "upgrade")
-        })
+        self.request.has_class(Class::Upgrade)
+            && self.request.get("upgrade").is_some_and(|to| {
+                !to.eq_ignore_ascii_case(b"h2c")
+                    && self.request.version() == Version::Http11
+                    && self.request.lists("connection", "upgrade")
+            })
     }
 
     /// Whether it came by TLS.

@@ -167,6 +167,7 @@ fn client(
     };
     Ok(Client {
         peer: SocketAddr::new(ip, 40_000),
+        address: ip.to_canonical().to_string().into(),
         local: SocketAddr::new(point.ip.unwrap_or(NOBODY), point.port),
         entry_point: Arc::clone(&entry.name),
         is_trusted: table.options.forwarded.trusts(ip),

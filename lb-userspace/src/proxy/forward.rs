@@ -70,7 +70,7 @@ pub(crate) async fn answer(
 ) {
     match &route.target {
         Target::Service(slot) => slot_answer(worker, slot, exchange, alarm).await,
-        Target::Internal(internal) => internal.answer(exchange).await,
+        Target::Internal(internal) => Box::pin(internal.answer(exchange)).await,
     }
 }
 
@@ -89,7 +89,7 @@ pub(crate) async fn slot_answer(
         }
     };
     if !resolved.mirrors.is_empty() {
-        mirror::send(worker, resolved.mirrors, exchange).await;
+        Box::pin(mirror::send(worker, resolved.mirrors, exchange)).await;
     }
     service_answer(worker, &resolved.service, exchange, alarm).await;
     for cookie in &resolved.set_cookies {
@@ -223,6 +223,9 @@ enum Tried {
 }
 
 /// One server, on a connection kept alive or a new one.
+///
+/// What few requests need is in boxes here: the future of every request would be as large as the
+/// largest of them, and is moved as a whole.
 async fn over(
     worker: &Rc<Worker>,
     service: &Arc<Balanced>,
@@ -237,17 +240,17 @@ async fn over(
     let is_upgrade = exchange.wants_upgrade();
     loop {
         if !is_upgrade && let Some(sender) = worker.senders.get(server.id()) {
-            let sent = http2::forward(sender, service, ticket, exchange, alarm, patience).await;
-            return sent.map_err(|error| sent_badly(exchange, error));
+            let sent = http2::forward(sender, service, ticket, exchange, alarm, patience);
+            return Box::pin(sent).await.map_err(|error| sent_badly(exchange, error));
         }
         let conn = match worker.pool.take(server.id()) {
             Some(conn) => conn,
-            None => connect(service, &ticket, &server, alarm, is_upgrade).await?,
+            None => Box::pin(connect(service, &ticket, &server, alarm, is_upgrade)).await?,
         };
         if server.options().scheme == Scheme::H2c || conn.stream.alpn() == Some(b"h2") {
             let (stream, _) = conn.into_parts();
-            let adopted = http2::adopt(worker, service, server.id(), stream).await;
-            adopted.map_err(|error| sent_badly(exchange, error))?;
+            let adopted = http2::adopt(worker, service, server.id(), stream);
+            Box::pin(adopted).await.map_err(|error| sent_badly(exchange, error))?;
             continue;
         }
         let is_reused = conn.is_reused;

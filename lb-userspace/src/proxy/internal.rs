@@ -1,11 +1,19 @@
 //! Services of lb's own that routers may name: `api@internal` and the like.
 
-use std::sync::Arc;
+use std::{
+    sync::Arc,
+    task::{Context, Poll},
+};
 
+use bytes::Bytes;
 use http_body_util::BodyExt;
+use tokio::sync::mpsc;
 use tower::ServiceExt;
 
-use super::{Answer, Body, Exchange, Head, Reply};
+use super::{
+    Answer, Body, Exchange, Head, Reply,
+    body::{BodyError, Frame, Source},
+};
 use crate::api::Daemon;
 
 /// What internal services are made of.
@@ -66,6 +74,7 @@ async fn api(internals: &Internals, exchange: &mut Exchange) -> Answer {
         .method(exchange.request.method())
         .uri(exchange.request.target())
         .header("host", exchange.request.text_of("host").unwrap_or_default())
+        .header("last-event-id", exchange.request.text_of("last-event-id").unwrap_or_default())
         .header("content-type", exchange.request.text_of("content-type").unwrap_or_default())
         .body(axum::body::Body::from(body));
     let Ok(request) = request else {
@@ -75,8 +84,11 @@ async fn api(internals: &Internals, exchange: &mut Exchange) -> Answer {
     let asked = internals.runtime.spawn(async move {
         let Ok(response) = router.oneshot(request).await;
         let (head, body) = response.into_parts();
+        if head.headers.get(http::header::CONTENT_TYPE).is_some_and(|kind| kind == EVENTS) {
+            return (head, streamed(body));
+        }
         let body = body.collect().await.map(|body| body.to_bytes()).unwrap_or_default();
-        (head, body)
+        (head, Either::Whole(body))
     });
     match asked.await {
         Ok((parts, body)) => {
@@ -86,9 +98,51 @@ async fn api(internals: &Internals, exchange: &mut Exchange) -> Answer {
                     head.add(name.as_str(), value.as_bytes());
                 }
             }
-            Answer { head, body: Body::Full(body), reason: Some("api") }
+            let body = match body {
+                Either::Whole(bytes) => Body::Full(bytes),
+                Either::Pieces(pieces) => Body::Stream(Box::new(Pieces(pieces))),
+            };
+            Answer { head, body, reason: Some("api") }
         }
         Err(_) => Reply::text(500, "api_failed", "the API failed").into(),
+    }
+}
+
+/// The type of a stream of events, which ends with the daemon.
+const EVENTS: &str = "text/event-stream";
+/// Pieces of a stream that may wait for the client.
+const WAITING: usize = 16;
+
+/// A body on its way from the API's runtime to a worker.
+enum Either {
+    Whole(Bytes),
+    Pieces(mpsc::Receiver<Bytes>),
+}
+
+/// Hands the body on piece by piece, until the client has gone.
+fn streamed(mut body: axum::body::Body) -> Either {
+    let (sender, pieces) = mpsc::channel(WAITING);
+    tokio::spawn(async move {
+        loop {
+            let frame = tokio::select! {
+                () = sender.closed() => return,
+                frame = body.frame() => frame,
+            };
+            let Some(Ok(frame)) = frame else { return };
+            let Ok(bytes) = frame.into_data() else { continue };
+            if sender.send(bytes).await.is_err() {
+                return;
+            }
+        }
+    });
+    Either::Pieces(pieces)
+}
+
+struct Pieces(mpsc::Receiver<Bytes>);
+
+impl Source for Pieces {
+    fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame, BodyError>>> {
+        self.0.poll_recv(cx).map(|piece| piece.map(|bytes| Ok(Frame::Data(bytes))))
     }
 }
 

@@ -16,7 +16,7 @@ use super::{
     tls::Store,
     udp,
 };
-use crate::model::Id;
+use crate::{model::Id, shift::Reading};
 
 /// Shares the proxy's own tables: making one copies nothing.
 #[derive(Clone, Default)]
@@ -60,6 +60,38 @@ impl View {
             };
             (id, whole, servers)
         })
+    }
+
+    /// Of each server that was ejected at least once: when its latest ejection ends, and whether it
+    /// is ejected now.
+    pub(crate) fn ejections(&self) -> impl Iterator<Item = (&Id, SocketAddr, u64, bool)> {
+        self.slots.iter().flat_map(|(id, slot)| {
+            let service = slot.current.load();
+            let servers = service.group().servers().iter();
+            let found = servers.map(|server| (server.address(), server.ejection()));
+            let found: Vec<_> = found.filter(|(_, (until, _))| *until > 0).collect();
+            found.into_iter().map(move |(address, (until, is_now))| (id, address, until, is_now))
+        })
+    }
+
+    /// What was counted of the answers of a service, or of one server of it.
+    pub(crate) fn reading(&self, service: &Id, server: Option<SocketAddr>) -> Option<Reading> {
+        let service = self.slots.get(service)?.current.load();
+        let series = match server {
+            None => service.stats.requests.read(),
+            Some(address) => {
+                let mut servers = service.group().servers().iter();
+                let server = servers.find(|server| server.address() == address)?;
+                service.servers.get(&server.id())?.requests.read()
+            }
+        };
+        let mut all = Reading::default();
+        for (key, counted) in series {
+            let errors = if key.code >= 500 { counted.count } else { 0 };
+            let (requests, buckets) = (counted.count, counted.buckets);
+            all.add(&Reading { requests, errors, buckets });
+        }
+        Some(all)
     }
 
     /// What is counted of connections and sessions that aren't HTTP, by entry point and router.

@@ -14,8 +14,9 @@ use std::{
 use socket2::{SockFilter, SockRef};
 use tokio::{
     net::TcpListener,
+    runtime::LocalOptions,
     sync::{Notify, mpsc, oneshot},
-    task::{AbortHandle, LocalSet, spawn_local},
+    task::{AbortHandle, spawn_local},
 };
 
 use super::{
@@ -87,7 +88,7 @@ impl Heads {
 }
 
 impl Worker {
-    /// Whether connections are to end.
+    /// Whether connections are to end; who waits for an alarm is woken when it comes to that.
     pub(crate) fn is_draining(&self) -> bool {
         self.is_draining.get()
     }
@@ -101,7 +102,7 @@ impl Worker {
 }
 
 /// Counts a connection while it lives.
-struct Counted(Arc<Entry>, #[expect(dead_code, reason = "counts while it lives")] Busy);
+pub(crate) struct Counted(Arc<Entry>, #[expect(dead_code, reason = "counts while it lives")] Busy);
 
 impl Counted {
     fn new(worker: &Rc<Worker>, entry: &Arc<Entry>) -> Self {
@@ -149,11 +150,22 @@ impl Handle {
     /// The thread or its runtime can't be made.
     pub(crate) fn start(number: usize) -> std::io::Result<Self> {
         let (orders, inbox) = mpsc::unbounded_channel();
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        let (made, is_made) = std::sync::mpsc::channel();
         let thread = std::thread::Builder::new().name(format!("proxy-{number}"));
         let thread = thread.spawn(move || {
-            LocalSet::new().block_on(&runtime, run(inbox));
+            // A runtime whose tasks stay on its thread is made there.
+            let mut runtime = tokio::runtime::Builder::new_current_thread();
+            match runtime.enable_all().build_local(LocalOptions::default()) {
+                Ok(runtime) => {
+                    let _told = made.send(Ok(()));
+                    runtime.block_on(run(inbox));
+                }
+                Err(error) => {
+                    let _told = made.send(Err(error));
+                }
+            }
         })?;
+        is_made.recv().map_err(std::io::Error::other)??;
         Ok(Self { orders, _thread: thread })
     }
 
@@ -244,6 +256,7 @@ impl Listening {
 async fn drain(worker: Rc<Worker>, patience: Duration, done: oneshot::Sender<()>) {
     worker.is_draining.set(true);
     worker.drain.notify_waiters();
+    worker.alarms.wake();
     let empty = async {
         while worker.connections.get() > 0 {
             worker.ended.notified().await;
@@ -262,9 +275,9 @@ async fn tick(worker: Rc<Worker>) {
     for count in 0u64.. {
         ticks.tick().await;
         worker.alarms.tick();
+        worker.clock.tick();
         worker.lines.borrow_mut().flush();
         if count % 10 == 0 {
-            worker.clock.tick();
             worker.pool.sweep(|_| true);
             worker.cuts.tick();
         }
@@ -316,10 +329,7 @@ async fn accept(
                     observe::refused(&entry, "too_many_connections");
                     continue;
                 }
-                spawn_local(async move {
-                    let _counted = counted;
-                    accept::connection(tcp, peer, entry, worker).await;
-                });
+                accept::start(tcp, peer, entry, worker, counted);
             }
             Err(error) => {
                 // No descriptors left: those of connections that end come back.

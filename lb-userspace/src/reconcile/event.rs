@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, net::IpAddr};
 
-use crate::model::{BackendId, Dynamic, EntryPoint, Health, Settings};
+use crate::model::{BackendId, Dynamic, EntryPoint, Health, Id, Settings};
 
 /// Whatever can change the snapshot.
 #[derive(Clone, Debug)]
@@ -39,6 +39,15 @@ pub enum Event {
     Weight {
         /// Of which backend.
         backend: BackendId,
+        /// 0 to 65,535.
+        weight: Option<u32>,
+    },
+    /// The weight of a part of a weighted service: `None` resets to the configured one.
+    PartWeight {
+        /// The service.
+        service: Id,
+        /// Its part.
+        part: Id,
         /// 0 to 65,535.
         weight: Option<u32>,
     },

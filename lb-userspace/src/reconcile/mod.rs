@@ -100,6 +100,9 @@ impl Reconciler {
             }
             Event::Health { backend, health } => self.roster.health(&backend, health),
             Event::Weight { backend, weight } => self.roster.weigh(backend, weight),
+            Event::PartWeight { service, part, weight } => {
+                self.roster.weigh_part(service, part, weight);
+            }
             Event::Drain { backend, drain } => self.roster.drain(backend, drain),
             Event::Empty { backend } => self.roster.forget(&backend),
             Event::Tick => self.roster.tick(now),

@@ -12,7 +12,7 @@ use super::{
     event::Adopted,
     member::{Member, Override},
 };
-use crate::model::{BackendId, Fault, Health, Id, Place, Server, Service};
+use crate::model::{BackendId, Composed, Fault, Health, Id, Place, Server, Service};
 
 /// Every service that is configured or has backends that may still have flows.
 #[derive(Debug, Default)]
@@ -20,6 +20,8 @@ pub(super) struct Roster {
     services: BTreeMap<Id, Entry>,
     /// Kept for backends that are not there, too: they may come back.
     overrides: BTreeMap<BackendId, Override>,
+    /// Weights of parts of weighted services, by the service; kept like the others.
+    parts: BTreeMap<Id, BTreeMap<Id, u32>>,
     names: BTreeMap<String, Vec<IpAddr>>,
     /// Services that differ from what the latest snapshot says.
     dirty: BTreeSet<Id>,
@@ -100,6 +102,18 @@ impl Roster {
         self.change(backend, |own| own.weight = weight.map(|weight| weight.min(65_535)));
     }
 
+    pub(super) fn weigh_part(&mut self, service: Id, part: Id, weight: Option<u32>) {
+        let parts = self.parts.entry(service.clone()).or_default();
+        match weight {
+            Some(weight) => parts.insert(part, weight.min(65_535)),
+            None => parts.remove(&part),
+        };
+        if parts.is_empty() {
+            self.parts.remove(&service);
+        }
+        self.dirty.insert(service);
+    }
+
     pub(super) fn drain(&mut self, backend: BackendId, drain: bool) {
         self.change(backend, |own| own.drained = drain);
     }
@@ -146,7 +160,10 @@ impl Roster {
         let mut changed = false;
         for id in std::mem::take(&mut self.dirty) {
             let Some(entry) = self.services.get_mut(&id) else { continue };
-            let service = entry.refresh(&self.names, &self.overrides, now);
+            let mut service = entry.refresh(&self.names, &self.overrides, now);
+            if let Some(parts) = self.parts.get(&id) {
+                weigh_parts(&mut service, parts);
+            }
             if !entry.present && entry.members.is_empty() {
                 self.services.remove(&id);
                 changed |= services.remove(&id).is_some();
@@ -166,6 +183,17 @@ impl Roster {
         });
         let unknown = servers.filter(|(.., server)| addresses(server, &self.names).is_none());
         unknown.map(|(id, at, server)| unresolved(id, at, server)).collect()
+    }
+}
+
+/// Puts the runtime weights of a weighted service in place of the configured ones.
+fn weigh_parts(service: &mut Service, weights: &BTreeMap<Id, u32>) {
+    let Some(Composed::Weighted { services, .. }) = &mut service.composed else { return };
+    for (part, weight) in services {
+        if let Some(set) = weights.get(part) {
+            service.part_weights.insert(part.clone(), *weight);
+            *weight = *set;
+        }
     }
 }
 

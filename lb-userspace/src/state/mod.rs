@@ -2,6 +2,8 @@
 
 mod memory;
 mod overrides;
+mod parts;
+mod shifts;
 
 use std::{fs, io, io::Write, os::unix::fs::OpenOptionsExt, path::Path};
 
@@ -9,6 +11,8 @@ use serde::{Serialize, de::DeserializeOwned};
 
 pub use memory::Memory;
 pub use overrides::{Override, Overrides};
+pub use parts::PartWeight;
+pub use shifts::Shifts;
 
 /// Reads a file that lb wrote; the default where there is none.
 pub(crate) fn load<T: DeserializeOwned + Default>(path: &Path) -> io::Result<T> {

@@ -8,6 +8,7 @@ use std::{
 
 use serde::{Deserialize, Serialize};
 
+use super::parts::{PartWeight, Parts};
 use crate::model::{BackendId, Id, Protocol, Snapshot};
 
 /// One backend's runtime changes.
@@ -42,6 +43,7 @@ impl Override {
 pub struct Overrides {
     path: PathBuf,
     saved: Vec<Override>,
+    parts: Parts,
 }
 
 impl Overrides {
@@ -51,12 +53,17 @@ impl Overrides {
     /// When it can't be read or isn't what lb wrote.
     pub fn load(dir: &Path) -> io::Result<Self> {
         let path = dir.join("overrides.json");
-        Ok(Self { saved: super::load(&path)?, path })
+        Ok(Self { saved: super::load(&path)?, path, parts: Parts::load(dir)? })
     }
 
     /// What was read or written last.
     pub fn saved(&self) -> &[Override] {
         &self.saved
+    }
+
+    /// Weights of parts of weighted services, as read or written last.
+    pub fn parts(&self) -> &[PartWeight] {
+        self.parts.saved()
     }
 
     /// Writes what a snapshot holds, if that differs from the file: to a new file, then renamed.
@@ -66,7 +73,7 @@ impl Overrides {
             super::store(&self.path, &now)?;
             self.saved = now;
         }
-        Ok(())
+        self.parts.save(snapshot)
     }
 }
 

@@ -26,6 +26,8 @@ const PROMISED: &[&str] = &[
     "lb_service_server_up",
     "lb_config_reloads_total",
     "lb_config_last_reload_success",
+    "lb_events_total",
+    "lb_events_dropped_total",
 ];
 
 /// As above, once the proxy has answered.

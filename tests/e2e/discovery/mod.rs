@@ -1,6 +1,10 @@
-//! Providers with their real engines: backends and routes that come and go by themselves.
+//! Providers with their real engines, and lb's own registry: backends and routes that come and go by
+//! themselves.
 
+mod agent;
 mod compose;
+mod consul;
 mod docker;
 mod http;
 mod kit;
+mod registry;

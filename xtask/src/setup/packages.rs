@@ -42,6 +42,7 @@ const TOOLS: &[Tool] = &[
     tool(Purpose::Bench, "nginx", "nginx", "is a proxy that the bench compares with"),
     tool(Purpose::Bench, "h2load", "nghttp2-client", "makes the bench's load over HTTP/2"),
     tool(Purpose::Bench, "wrk", "wrk", "makes the bench's load of connections and requests"),
+    tool(Purpose::Bench, "perf", "linux-perf", "counts the system calls of a proxy"),
 ];
 
 /// Installs the packages of those tools that `purpose` needs and that are not there.

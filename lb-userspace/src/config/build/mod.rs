@@ -3,12 +3,15 @@
 
 mod access_log;
 mod composed;
+mod consul;
 mod entry;
+mod events;
 mod health;
 mod http;
 mod l4;
 mod providers;
 mod reference;
+mod registry;
 mod router;
 mod settings;
 mod tls;
@@ -137,7 +140,6 @@ pub(crate) fn labels(tree: &Tree, provider: &str) -> Parsed {
 }
 
 /// Reads what a key-value store says.
-#[allow(dead_code, reason = "key-value stores come next")]
 pub(crate) fn keys(tree: &Tree, provider: &str) -> Parsed {
     let mut cx = tree.cx();
     let raw = raw::Dynamic::decode(&tree.root, &mut cx);

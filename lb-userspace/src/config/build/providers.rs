@@ -2,13 +2,16 @@
 
 use std::{path::Path, time::Duration};
 
+use super::{consul, events};
 use crate::{
     config::{
         decode::{At, Field},
         raw,
         values::Toggle,
     },
-    model::{ClientTls, Docker, Exposure, Fault, FileProvider, HttpProvider, Settings},
+    model::{
+        ClientTls, Docker, Exposure, Fault, FileProvider, HttpProvider, NatsProvider, Settings,
+    },
     proxy::fetch,
 };
 
@@ -21,10 +24,16 @@ pub(super) fn build(
     main: &Path,
     settings: &mut Settings,
     faults: &mut Vec<Fault>,
+    warnings: &mut Vec<Fault>,
 ) {
     let folder = main.parent().unwrap_or(Path::new(""));
     settings.throttle = raw.throttle.or(Duration::ZERO);
     settings.file = raw.file.at().and_then(|raw| file(raw, folder, faults));
+    settings.nats = raw.nats.at().and_then(|raw| nats(raw, folder, faults));
+    let catalog = raw.consul_catalog.get().and_then(Toggle::on);
+    settings.consul_catalog = catalog.map(|raw| consul::catalog(raw, folder, faults, warnings));
+    let kv = raw.consul.get().and_then(Toggle::on);
+    settings.consul_kv = kv.map(|raw| consul::kv(raw, folder, faults, warnings));
     settings.docker = raw.docker.get().and_then(Toggle::on).map(|raw| docker(raw, folder, faults));
     settings.http = raw.http.at().and_then(|raw| http(raw, folder, faults));
 }
@@ -50,6 +59,35 @@ fn http(raw: &At<raw::HttpSource>, folder: &Path, faults: &mut Vec<Fault>) -> Op
         timeout: http.timeout.or(POLL),
         headers: headers.iter().map(|(name, at)| (name.clone(), at.value.0.clone())).collect(),
         tls: http.tls.at().and_then(|at| tls(at, folder, faults)),
+    })
+}
+
+fn nats(
+    at: &At<raw::NatsProvider>,
+    folder: &Path,
+    faults: &mut Vec<Fault>,
+) -> Option<NatsProvider> {
+    let raw = &at.value;
+    let reached = raw::Nats {
+        servers: raw.servers.clone(),
+        credentials: raw.credentials.clone(),
+        nkey: raw.nkey.clone(),
+        token: raw.token.clone(),
+        user: raw.user.clone(),
+        password: raw.password.clone(),
+        tls: raw.tls.clone(),
+    };
+    let reached = At { value: reached, spot: at.spot.clone() };
+    Some(NatsProvider {
+        server: events::nats(&reached, folder, faults)?,
+        bucket: events::named(&raw.bucket, events::BUCKET, faults),
+        root: raw.root_key.get().cloned().unwrap_or_default(),
+        exposure: exposure(
+            &raw.exposed_by_default,
+            &raw.default_rule,
+            &raw.constraints,
+            &raw.allow_empty_services,
+        ),
     })
 }
 
@@ -115,7 +153,7 @@ fn docker_endpoint(at: &At<String>, raw: &raw::Docker, faults: &mut Vec<Fault>) 
 }
 
 /// What every provider that finds instances has.
-fn exposure(
+pub(super) fn exposure(
     exposed_by_default: &Field<bool>,
     default_rule: &Field<raw::DefaultRule>,
     constraints: &Field<raw::Constraints>,
@@ -132,7 +170,11 @@ fn exposure(
 }
 
 /// `tls` of a provider.
-fn tls(raw: &At<raw::ProviderTls>, folder: &Path, faults: &mut Vec<Fault>) -> Option<ClientTls> {
+pub(super) fn tls(
+    raw: &At<raw::ProviderTls>,
+    folder: &Path,
+    faults: &mut Vec<Fault>,
+) -> Option<ClientTls> {
     let tls = &raw.value;
     let pair = match (tls.cert.get(), tls.key.get()) {
         (Some(cert), Some(key)) => Some((cert.pem(folder), key.pem(folder))),

@@ -7,7 +7,7 @@ use std::{
     time::Duration,
 };
 
-use super::{Reference, Spots, access_log, entry, providers, transport};
+use super::{Reference, Spots, access_log, entry, events, providers, registry, transport};
 use crate::{
     config::{
         HostPorts,
@@ -63,7 +63,8 @@ pub(super) fn build(
     let spots = entry::build(&main.entry_points, provider, &mut instance, faults);
     instance.settings.datapath = datapath(&main.datapath, origin, host, faults);
     if let Some(raw) = main.providers.get() {
-        providers::build(raw, file, &mut instance.settings, faults);
+        let Instance { settings, warnings, .. } = &mut instance;
+        providers::build(raw, file, settings, faults, warnings);
     }
     instance.settings.api = api(&main.api, &mut instance);
     instance.settings.metrics = metrics(&main.metrics, &mut instance, &spots, faults);
@@ -74,6 +75,8 @@ pub(super) fn build(
         };
     }
     instance.settings.access_log = access_log::build(&main.access_log, folder);
+    instance.settings.events = events::build(&main.events, folder, faults);
+    instance.settings.registry = registry::build(&main.registry, faults);
     instance.settings.ping = ping(&main.ping, &mut instance);
     instance.settings.transports = transport::defaults(main, folder, faults);
     if let Some(resolvers) = main.resolvers.get() {

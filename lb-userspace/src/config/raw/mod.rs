@@ -2,14 +2,17 @@
 
 mod access_log;
 mod composed;
+mod consul;
 mod datapath;
 mod entry;
+mod events;
 mod health;
 mod http;
 mod instance;
 mod l4;
 mod labels;
 mod providers;
+mod registry;
 mod router;
 mod tls;
 mod transport;
@@ -18,16 +21,19 @@ pub(crate) use access_log::{AccessLog, FieldMode, Format as AccessFormat};
 pub(crate) use composed::{
     Cookie, Failover, HighestRandomWeight, Mirroring, Part, Sticky, Weighted,
 };
+pub(crate) use consul::{CheckState, ConsulCatalog, ConsulEndpoint, ConsulKv};
 pub(crate) use datapath::{Datapath, Interfaces, Nat, Timeouts};
 pub(crate) use entry::{EntryPoint, Http as EntryHttp, Transport as EntryTransport, Trusted};
+pub(crate) use events::{Events, Nats, Storage};
 pub(crate) use health::{HealthCheck, Mode, Scheme};
 pub(crate) use http::{Http, HttpLoadBalancer, HttpRouter, HttpService, PassiveCheck};
 pub(crate) use instance::{Api, Log, LogFormat, Metrics, Ping, Prometheus};
 pub(crate) use l4::{LoadBalancer, Service, Tcp, TcpRouter, Udp, UdpRouter};
 pub(crate) use labels::Labels;
 pub(crate) use providers::{
-    Constraints, DefaultRule, Docker, File, HttpSource, Providers, Tls as ProviderTls,
+    Constraints, DefaultRule, Docker, File, HttpSource, NatsProvider, Providers, Tls as ProviderTls,
 };
+pub(crate) use registry::{Label, Registry};
 pub(crate) use router::{Domain, Observability, RouterTls};
 pub(crate) use tls::{Certificate, KeyPair, Tls, TlsOptions};
 pub(crate) use transport::{
@@ -35,7 +41,7 @@ pub(crate) use transport::{
 };
 
 pub(crate) use super::decode::ByName;
-use super::decode::object;
+use super::{decode::object, values::Toggle};
 
 object! {
     /// The main file: static and dynamic parts.
@@ -47,8 +53,10 @@ object! {
         metrics: Metrics = "metrics",
         log: Log = "log",
         access_log: AccessLog = "accessLog",
+        events: Events = "events",
         ping: Ping = "ping",
         core: instance::Core = "core",
+        registry: Toggle<Registry> = "registry",
         resolvers: ByName<tls::Resolver> = "certificatesResolvers",
         transport: HttpTransport = "serversTransport",
         tcp_transport: TcpTransport = "tcpServersTransport",
@@ -61,8 +69,6 @@ object! {
     refused {
         "acme" => "v1's `acme` stands under certificatesResolvers.NAME",
         "tracing" => "sending spans isn't done yet; trace context (W3C) is passed on without it",
-        "registry" => "lb's own registry doesn't exist yet; list the servers here or under providers.file",
-        "events" => "publishing events isn't done yet; `lb status` and /metrics tell what happens",
         "experimental" => "lb has no plugins: remove this",
         "hostResolver" => "lb flattens no CNAMEs: remove this",
         "spiffe" => "SPIFFE isn't done yet",

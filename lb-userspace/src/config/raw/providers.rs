@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::{ConsulCatalog, ConsulKv, events::OneOrMore};
 use crate::{
     config::{
         decode::{ByName, Cx, Decode, object},
@@ -17,14 +18,17 @@ object! {
         file: File = "file",
         docker: Toggle<Docker> = "docker",
         http: HttpSource = "http",
+        nats: NatsProvider = "nats",
+        consul_catalog: Toggle<ConsulCatalog> = "consulCatalog",
+        consul: Toggle<ConsulKv> = "consul",
         throttle: Duration = "providersThrottleDuration",
     }
     refused {
         "swarm" | "kubernetesIngress" | "kubernetesIngressNGINX" | "kubernetesCRD"
-            | "kubernetesGateway" | "knative" | "consul" | "consulCatalog" | "nomad" | "ecs"
-            | "etcd" | "zooKeeper" | "redis" | "rest" | "nats" | "dns" | "registry"
-            | "marathon" | "rancher" | "plugin"
-            => "lb doesn't have this provider yet; `file`, `docker` and `http` are there",
+            | "kubernetesGateway" | "knative" | "nomad" | "ecs" | "etcd" | "zooKeeper" | "redis"
+            | "rest" | "dns" | "marathon" | "rancher" | "plugin"
+            => "lb doesn't have this provider yet; there are `file`, `docker`, `consulCatalog`, `consul`, `nats` and `http`",
+        "registry" => "lb's own registry is `registry` at the top; what it holds is routed without a provider",
         "precedence" => "names carry their provider (`name@file`), so that none takes precedence",
     }
 }
@@ -69,6 +73,25 @@ object! {
         timeout: Duration = "pollTimeout",
         headers: ByName<Scalar> = "headers",
         tls: Tls = "tls",
+    }
+}
+
+object! {
+    /// `providers.nats`.
+    pub(crate) struct NatsProvider {
+        servers: OneOrMore = "servers" | "url" | "urls",
+        credentials: String = "credentials" | "credentialsFile",
+        nkey: String = "nkey" | "nkeyFile",
+        token: String = "token",
+        user: String = "user" | "username",
+        password: String = "password",
+        tls: Tls = "tls",
+        bucket: String = "bucket",
+        root_key: String = "rootKey",
+        exposed_by_default: bool = "exposedByDefault",
+        default_rule: DefaultRule = "defaultRule",
+        constraints: Constraints = "constraints",
+        allow_empty_services: bool = "allowEmptyServices",
     }
 }
 

@@ -46,7 +46,10 @@ examples! {
     http: "http.yaml", 3 routers, 2 services;
     tls: "tls.yaml", 3 routers, 1 services;
     tcp_sni: "tcp-sni.yaml", 3 routers, 3 services;
+    nats: "nats.yaml", 1 routers, 1 services;
     docker: "docker.yaml", 0 routers, 0 services;
+    registry: "registry.yaml", 0 routers, 0 services;
+    consul: "consul.yaml", 0 routers, 0 services;
     canary: "canary.yaml", 3 routers, 5 services;
 }
 

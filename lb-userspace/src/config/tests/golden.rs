@@ -56,6 +56,7 @@ macro_rules! golden {
 }
 
 golden! {
+    events_and_nats
     syntax_yaml_unclosed
     syntax_yaml_tab
     syntax_yaml_indent

@@ -52,7 +52,8 @@ fn counter(upto: usize, then: Result<(), &'static str>) -> Counter {
 }
 
 fn around(folder: &TempDir, follows: bool) -> Around {
-    Around { follows, throttle: Duration::ZERO, state: Some(folder.path().to_owned()) }
+    let state = Some(folder.path().to_owned());
+    Around { follows, throttle: Duration::ZERO, state, registry: Default::default() }
 }
 
 /// Waits for changes until `wanted` says yes.

@@ -166,6 +166,11 @@ impl Head {
         self.fields.iter().filter(same).map(|field| self.slice(field.value))
     }
 
+    /// Whether there is a field of this class.
+    pub(crate) fn has_class(&self, class: Class) -> bool {
+        self.fields.iter().any(|field| field.class == class)
+    }
+
     fn is_named(&self, field: &Field, name: &str) -> bool {
         field.name.len as usize == name.len()
             && self.slice(field.name).eq_ignore_ascii_case(name.as_bytes())

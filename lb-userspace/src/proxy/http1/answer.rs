@@ -1,6 +1,6 @@
 //! The answer's head and body on their way to the client.
 
-use std::io;
+use std::{io, time::Duration};
 
 use super::{
     conn::Conn,
@@ -29,10 +29,11 @@ pub(super) struct Broken {
     pub(super) reason: &'static str,
 }
 
-/// Sends the exchange's answer.
+/// Sends the exchange's answer. The client has to take some of it within `write` (0: for ever).
 pub(super) async fn send(
     conn: &mut Conn,
     exchange: &mut Exchange,
+    write: Duration,
     keeps: bool,
 ) -> Result<Done, Broken> {
     let is_head = exchange.request.method() == "HEAD";
@@ -49,7 +50,6 @@ pub(super) async fn send(
     let keeps = keeps && coding != Coding::Close;
     let mut out = conn.worker.buffers.small();
     head(&mut out, conn, exchange, coding, is_head, keeps, is_old);
-    let write = conn.entry.table.load().options.timeouts.write;
     conn.alarm.set(write);
     let result = if has_none {
         flush(conn, &out).await.map(|()| 0)
@@ -116,11 +116,7 @@ fn head(
         };
         if keep {
             has_date |= name.len() == 4 && name.eq_ignore_ascii_case(b"date");
-            crate::proxy::upstream::write::line(
-                out,
-                answer.text(field.name),
-                answer.slice(field.value),
-            );
+            crate::proxy::upstream::write::line(out, name, answer.slice(field.value));
         }
     }
     if !has_date {

@@ -1,7 +1,7 @@
 //! A client's connection: one request after the other.
 
 use std::{
-    future::{Future, poll_fn},
+    future::poll_fn,
     rc::Rc,
     sync::Arc,
     task::Poll,
@@ -27,7 +27,7 @@ use crate::proxy::{
     io::Stream,
     observe,
     table::{Entry, EntryTable, Route},
-    worker::Worker,
+    worker::{Counted, Worker},
 };
 
 /// What a connection is made of.
@@ -39,6 +39,8 @@ pub(crate) struct Conn {
     pub(super) alarm: Alarm,
     served: u64,
     since: Instant,
+    /// Counts the connection where nobody else does.
+    _counted: Option<Counted>,
 }
 
 /// What comes after an exchange.
@@ -62,25 +64,32 @@ const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n";
 const IS_HTTP2: Refusal = parse::refusal(505, "http2", "HTTP/2 begins a connection or not at all");
 
 /// Serves a connection until it ends.
-pub(crate) async fn serve(
+pub(crate) fn serve(
     stream: Stream,
     client: Arc<Client>,
     entry: Arc<Entry>,
     worker: Rc<Worker>,
-) {
+    counted: Option<Counted>,
+) -> impl Future<Output = ()> + 'static {
     let alarm = worker.alarms.alarm();
     let io = Rc::new(std::cell::RefCell::new(ClientIo::new(stream)));
-    let mut conn = Conn { io, client, entry, worker, alarm, served: 0, since: Instant::now() };
-    loop {
-        if !conn.idle().await {
-            return;
-        }
-        // In a box: an idle connection is not to hold the memory of a busy one.
-        match Box::pin(conn.exchange()).await {
-            Next::Request => {}
-            Next::Close => return linger(&conn.io, &conn.alarm).await,
-            Next::Broken => return,
-            Next::Http2 => return conn.hand_over().await,
+    let since = Instant::now();
+    let mut conn = Conn { io, client, entry, worker, alarm, served: 0, since, _counted: counted };
+    // Not an async function, whose arguments would stand in the future a second time.
+    async move {
+        loop {
+            if !conn.idle().await {
+                return;
+            }
+            // In a box, and made there rather than moved: an idle connection is not to hold the
+            // memory of a busy one.
+            let exchange = Box::write(Box::new_uninit(), conn.exchange());
+            match Box::into_pin(exchange).await {
+                Next::Request => {}
+                Next::Close => return Box::pin(linger(&conn.io, &conn.alarm)).await,
+                Next::Broken => return,
+                Next::Http2 => return Box::pin(conn.hand_over()).await,
+            }
         }
     }
 }
@@ -104,19 +113,15 @@ impl Conn {
         if has_more {
             return true;
         }
-        self.io.borrow_mut().rest(&self.worker);
         let idle = self.entry.table.load().options.timeouts.idle;
         self.alarm.set(idle);
         let (worker, io, alarm) = (&self.worker, &self.io, &self.alarm);
-        let mut draining = std::pin::pin!(worker.draining());
         let mut is_draining = false;
         let filled = poll_fn(|cx| {
             if let Poll::Ready(read) = io.borrow_mut().poll_fill(cx, worker) {
                 return Poll::Ready(matches!(read, Ok(count) if count > 0));
             }
-            // Nothing came: the buffer goes back until something does.
-            io.borrow_mut().rest(worker);
-            if !is_draining && draining.as_mut().poll(cx).is_ready() {
+            if !is_draining && worker.is_draining() {
                 is_draining = true;
                 alarm.set(LAST_REQUEST);
             }
@@ -137,9 +142,10 @@ impl Conn {
             Err(refusal) if refusal == IS_HTTP2 && self.may_be_http2() => return Next::Http2,
             Err(refusal) => {
                 self.worker.heads.give_back(head);
-                return self.refuse(refusal).await;
+                return Box::pin(self.refuse(refusal)).await;
             }
         };
+        self.io.borrow_mut().rest(&self.worker);
         self.served += 1;
         let started = Instant::now();
         let persists = self.persists(&head, &table);
@@ -175,9 +181,13 @@ impl Conn {
                     io.consume(length);
                     return Poll::Ready(Ok(Some(framing)));
                 }
-                match std::task::ready!(io.poll_fill(cx, worker)) {
-                    Ok(count) if count > 0 => {}
-                    _ => return Poll::Ready(Ok(None)),
+                match io.poll_fill(cx, worker) {
+                    Poll::Ready(Ok(count)) if count > 0 => {}
+                    Poll::Ready(_) => return Poll::Ready(Ok(None)),
+                    Poll::Pending => {
+                        io.park(worker);
+                        return Poll::Pending;
+                    }
                 }
             }
         });
@@ -235,12 +245,12 @@ impl Conn {
         let is_unread = state.is_some_and(|state| !state.is_done.get());
         let keeps = persists && !is_unread && !self.worker.is_draining();
         let sent = if exchange.answer.head.status() == 101 {
-            tunnel::run(self, exchange).await
+            Box::pin(tunnel::run(self, exchange)).await
         } else {
-            answer::send(self, exchange, keeps).await
+            answer::send(self, exchange, table.options.timeouts.write, keeps).await
         };
         let is_read = state.is_none_or(|state| state.is_done.get());
-        self.finish(exchange, route.as_deref(), reached, state, &sent);
+        self.finish(table, exchange, route.as_deref(), reached, state, &sent);
         match sent {
             Ok(sent) if sent.keeps && keeps && is_read => Next::Request,
             Ok(_) => Next::Close,
@@ -251,6 +261,7 @@ impl Conn {
     /// Tells filters, counters and log.
     fn finish(
         &self,
+        table: &EntryTable,
         exchange: &mut Exchange,
         route: Option<&Route>,
         reached: usize,
@@ -268,7 +279,7 @@ impl Conn {
         for filter in route.into_iter().flat_map(|route| &route.filters[..reached]) {
             filter.done(exchange);
         }
-        observe::finished(&self.worker, &self.entry, route, exchange);
+        observe::finished(&self.worker, &self.entry, table, route, exchange);
     }
 
     /// Answers what can't be a request, and ends the connection.

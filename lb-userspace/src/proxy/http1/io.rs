@@ -52,14 +52,30 @@ impl ClientIo {
         }
     }
 
+    /// As [`Self::rest`]; a few bytes that the rest of may be long in coming move to a place of
+    /// their size.
+    pub(crate) fn park(&mut self, worker: &Worker) {
+        let few = 1..=SMALL / 16;
+        if few.contains(&self.unused().len()) && self.buffer.capacity() >= SMALL {
+            let parked = self.unused().to_vec();
+            self.used = 0;
+            worker.buffers.give_back(std::mem::replace(&mut self.buffer, parked));
+        } else {
+            self.rest(worker);
+        }
+    }
+
     /// Reads more behind what is there; 0 at the end.
     pub(crate) fn poll_fill(
         &mut self,
         cx: &mut Context<'_>,
         worker: &Worker,
     ) -> Poll<io::Result<usize>> {
-        if self.buffer.capacity() == 0 {
-            self.buffer = worker.buffers.small();
+        if self.buffer.capacity() < SMALL {
+            let mut roomy = worker.buffers.small();
+            roomy.extend_from_slice(self.unused());
+            self.used = 0;
+            self.buffer = roomy;
         }
         if self.used > 0 {
             self.buffer.drain(..self.used);
@@ -68,7 +84,12 @@ impl ClientIo {
         if self.buffer.capacity() - self.buffer.len() < SMALL / 4 {
             self.buffer.reserve(SMALL);
         }
-        poll_read_into(&mut self.stream, cx, &mut self.buffer)
+        let read = poll_read_into(&mut self.stream, cx, &mut self.buffer);
+        if read.is_pending() {
+            // Who waits holds none: the few buffers that are in use stay in the CPU's caches.
+            self.rest(worker);
+        }
+        read
     }
 }
 

@@ -22,6 +22,9 @@ pub(super) enum Coding {
     Close,
 }
 
+/// What stands behind a head is copied there up to so many bytes: one piece goes out faster than two.
+const WORTH_A_COPY: usize = 4096;
+
 /// Bodies of at least so many bytes go by splice where both sides are plain TCP.
 const WORTH_SPLICING: u64 = 32 * 1024;
 
@@ -45,7 +48,7 @@ pub(super) async fn body(
         }
         Body::Stream(source) => match source.upstream() {
             Some(upstream) => relay.upstream(upstream).await,
-            None => relay.frames(body).await,
+            None => Box::pin(relay.frames(body)).await,
         },
     };
     let bytes = relay.bytes;
@@ -84,7 +87,12 @@ impl Relay<'_> {
             if self.coding == Coding::Chunked {
                 chunked::begin(self.out, count);
             }
-            let written = self.write(&lent.bytes()[..count], |cx| body.poll_upload(cx)).await;
+            let mut bytes = &lent.bytes()[..count];
+            if !self.out.is_empty() && count <= WORTH_A_COPY {
+                self.out.extend_from_slice(bytes);
+                bytes = &[];
+            }
+            let written = self.write(bytes, |cx| body.poll_upload(cx)).await;
             body.restore(lent, count);
             written?;
             self.bytes += count as u64;

@@ -3,6 +3,7 @@
 use std::{
     pin::Pin,
     task::{Context, Poll, ready},
+    time::Duration,
 };
 
 use bytes::Bytes;
@@ -10,20 +11,41 @@ use http_body::{Body as HttpBody, Frame as HttpFrame, SizeHint};
 use hyper::body::Incoming;
 
 use super::convert;
-use crate::proxy::{Body, BodyError, Frame, body::Source};
+use crate::{
+    balance::Ticket,
+    proxy::{
+        Body, BodyError, Frame,
+        alarm::{Alarm, Elapsed},
+        body::Source,
+        worker::Worker,
+    },
+};
 
 /// A body that comes by HTTP/2.
 pub(super) struct Arriving {
     body: Incoming,
+    /// Goes off when the whole body ought to have come.
+    alarm: Option<Alarm>,
     /// Dropped at the end: the server is busy with us until then.
-    _guard: Option<crate::balance::Ticket>,
+    _guard: Option<Ticket>,
 }
 
 impl Arriving {
-    pub(super) fn body(body: Incoming, guard: Option<crate::balance::Ticket>) -> Body {
+    /// A request's, which may take `patience` (0: for ever).
+    pub(super) fn request(body: Incoming, worker: &Worker, patience: Duration) -> Body {
+        if body.is_end_stream() {
+            return Body::Empty;
+        }
+        let alarm = worker.alarms.alarm();
+        alarm.set(patience);
+        Body::Stream(Box::new(Self { body, alarm: Some(alarm), _guard: None }))
+    }
+
+    /// An answer's.
+    pub(super) fn answer(body: Incoming, guard: Ticket) -> Body {
         match body.is_end_stream() {
             true => Body::Empty,
-            false => Body::Stream(Box::new(Self { body, _guard: guard })),
+            false => Body::Stream(Box::new(Self { body, alarm: None, _guard: Some(guard) })),
         }
     }
 }
@@ -31,7 +53,11 @@ impl Arriving {
 impl Source for Arriving {
     fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame, BodyError>>> {
         loop {
-            let frame = match ready!(Pin::new(&mut self.body).poll_frame(cx)) {
+            let Poll::Ready(polled) = Pin::new(&mut self.body).poll_frame(cx) else {
+                let Some(alarm) = &self.alarm else { return Poll::Pending };
+                return alarm.poll(cx).map(|Elapsed| Some(Err(BodyError::Timeout)));
+            };
+            let frame = match polled {
                 None => return Poll::Ready(None),
                 Some(Err(error)) => {
                     return Poll::Ready(Some(Err(BodyError::Io(error.to_string()))));
@@ -97,17 +123,19 @@ impl<F: FnMut(u64, bool) + Unpin> HttpBody for Leaving<F> {
         Poll::Ready(Some(Ok(match frame {
             Frame::Data(bytes) => {
                 this.bytes += bytes.len() as u64;
+                // Whoever sees that this was the last one asks no more.
+                this.is_over = this.body.is_over();
                 HttpFrame::data(bytes)
             }
             Frame::Trailers(head) => {
                 this.is_over = true;
-                HttpFrame::trailers(convert::headers(&head, false))
+                HttpFrame::trailers(convert::trailing(&head))
             }
         })))
     }
 
     fn is_end_stream(&self) -> bool {
-        matches!(self.body, Body::Empty)
+        self.body.is_over()
     }
 
     fn size_hint(&self) -> SizeHint {

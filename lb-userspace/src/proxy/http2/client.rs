@@ -4,12 +4,13 @@ use std::{cell::RefCell, collections::HashMap, rc::Rc, sync::Arc, time::Instant}
 
 use http::{Request, Uri, Version, uri::PathAndQuery};
 use hyper::client::conn::http2::{Builder, SendRequest};
-use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::rt::TokioTimer;
 
 use super::{
     Local,
     body::{Arriving, Leaving},
     convert,
+    fair::Fair,
 };
 use crate::{
     balance::Ticket,
@@ -66,7 +67,7 @@ pub(crate) async fn adopt(
             .keep_alive_interval(settings.ping_interval)
             .keep_alive_timeout(settings.ping_timeout);
     }
-    let shaken = builder.handshake(TokioIo::new(stream)).await;
+    let shaken = builder.handshake(Fair::new(stream)).await;
     let (sender, connection) = shaken.map_err(|_| SendError::Bad("http2_handshake_failed"))?;
     crate::proxy::worker::spawn(async move {
         // Requests hear of its end by themselves.
@@ -107,7 +108,7 @@ pub(crate) async fn forward(
     if let Some(cookie) = ticket.set_cookie() {
         exchange.answer.head.add("Set-Cookie", cookie);
     }
-    exchange.answer.body = Arriving::body(response.into_body(), Some(ticket));
+    exchange.answer.body = Arriving::answer(response.into_body(), ticket);
     exchange.answer.reason = None;
     Ok(())
 }

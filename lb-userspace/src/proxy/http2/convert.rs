@@ -4,31 +4,40 @@ use http::{HeaderMap, HeaderName, HeaderValue, Request, Response, StatusCode};
 
 use crate::proxy::{
     Head,
+    chunked::may_trail,
     head::{Class, Version, parse::is_host},
 };
 
-/// The head of a request that came by HTTP/2; `None` where it has no sound authority.
+/// The head of a request that came by HTTP/2; `None` where target or authority aren't sound.
 pub(super) fn request<B>(request: &Request<B>, head: &mut Head) -> Option<()> {
     head.clear();
     head.version = Version::Http2;
     head.set_method(request.method().as_str());
     let target = request.uri().path_and_query().map_or("/", |target| target.as_str());
     let target = if target.is_empty() { "/" } else { target };
-    if target.bytes().any(|byte| !(0x21..0x7f).contains(&byte)) {
+    let has_form = match target {
+        "*" => request.method() == http::Method::OPTIONS,
+        path => path.starts_with('/'),
+    };
+    if !has_form || target.bytes().any(|byte| !(0x21..0x7f).contains(&byte)) {
         return None;
     }
     head.set_target(target);
-    let authority = request.uri().authority().map(|authority| authority.as_str());
-    let host = match authority {
-        Some(authority) => authority.as_bytes(),
-        None => request.headers().get(http::header::HOST)?.as_bytes(),
-    };
-    if host.contains(&b'@') || !is_host(host) {
+    let host = host(request)?;
+    if host.is_empty() || host.contains(&b'@') || !is_host(host) {
         return None;
     }
     head.add("Host", host);
     fields(request.headers(), head);
     Some(())
+}
+
+/// Whom a request is for: two that don't agree are none (RFC 9113 §8.3.1).
+fn host<B>(request: &Request<B>) -> Option<&[u8]> {
+    let mut hosts = request.headers().get_all(http::header::HOST).iter().map(HeaderValue::as_bytes);
+    let authority = request.uri().authority().map(|authority| authority.as_str().as_bytes());
+    let first = authority.or_else(|| hosts.next())?;
+    hosts.all(|other| other.eq_ignore_ascii_case(first)).then_some(first)
 }
 
 /// The head of an answer that came by HTTP/2.
@@ -87,6 +96,13 @@ pub(super) fn headers(head: &Head, keep_length: bool) -> HeaderMap {
         }
     }
     map
+}
+
+/// The engine's trailers for hyper.
+pub(super) fn trailing(head: &Head) -> HeaderMap {
+    let mut trailers = head.clone();
+    trailers.retain(|name, _| may_trail(name));
+    headers(&trailers, false)
 }
 
 /// A status for hyper.

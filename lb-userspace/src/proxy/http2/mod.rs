@@ -4,6 +4,7 @@
 mod body;
 mod client;
 mod convert;
+mod fair;
 mod server;
 
 use std::future::Future;

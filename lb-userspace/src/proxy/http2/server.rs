@@ -4,15 +4,20 @@ use std::{cell::Cell, convert::Infallible, pin::pin, rc::Rc, sync::Arc, time::In
 
 use http::{Request, Response};
 use hyper::{body::Incoming, service::service_fn};
-use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::rt::TokioTimer;
 
 use super::{
     Local,
     body::{Arriving, Leaving},
     convert,
+    fair::Fair,
 };
 use crate::proxy::{
-    Client, Exchange, Reply, forward, io::Stream, observe, table::Entry, worker::Worker,
+    Client, Exchange, Reply, forward,
+    io::Stream,
+    observe,
+    table::{Entry, EntryTable},
+    worker::Worker,
 };
 
 /// Requests and answers that a client may have under way in a burst of resets before it is cut
@@ -30,8 +35,10 @@ pub(crate) async fn serve(
     let busy = Rc::new(Cell::new(0usize));
     let service = service_fn(|request| {
         let (client, entry, worker) = (Arc::clone(&client), Arc::clone(&entry), Rc::clone(&worker));
-        let busy = Busy::new(&busy);
-        async move { Ok::<_, Infallible>(exchange(request, client, entry, worker, busy).await) }
+        let exchange = exchange(request, client, entry, worker, Busy::new(&busy));
+        // In a box, and made there: hyper and the runtime move what they are given several times.
+        let exchange = Box::into_pin(Box::write(Box::new_uninit(), exchange));
+        async move { Ok::<_, Infallible>(exchange.await) }
     });
     let mut builder = hyper::server::conn::http2::Builder::new(Local);
     builder
@@ -44,7 +51,7 @@ pub(crate) async fn serve(
         .initial_stream_window_size(1 << 20)
         .initial_connection_window_size(4 << 20)
         .auto_date_header(false);
-    let connection = builder.serve_connection(TokioIo::new(stream), service);
+    let connection = builder.serve_connection(Fair::new(stream), service);
     let mut connection = pin!(connection);
     let (mut draining, mut idle) =
         (pin!(worker.draining()), pin!(idle(&busy, options.timeouts.idle)));
@@ -103,6 +110,20 @@ impl Drop for Busy {
     }
 }
 
+/// Why a request goes no further, whatever the routers.
+fn refusal(exchange: &Exchange, is_sound: bool, table: &EntryTable) -> Option<Reply> {
+    let (status, text) = match exchange.request.method() {
+        // With an authority, and without a path, for it has none (RFC 9113 §8.5).
+        "CONNECT" => (405, "CONNECT is not offered here"),
+        _ if !is_sound => (400, "the request is malformed"),
+        _ if exchange.request.fields.len() > table.options.max_headers => {
+            (431, "the head has too many fields")
+        }
+        _ => return None,
+    };
+    Some(Reply::text(status, "bad_request", text))
+}
+
 type Answered = Leaving<Box<dyn FnMut(u64, bool)>>;
 
 /// One request and its answer.
@@ -116,13 +137,13 @@ async fn exchange(
     let table = entry.table.load_full();
     let mut head = worker.heads.take();
     let is_sound = convert::request(&request, &mut head).is_some();
-    let mut exchange = Exchange::new(client, head, Arriving::body(request.into_body(), None));
+    let body = Arriving::request(request.into_body(), &worker, table.options.timeouts.read);
+    let mut exchange = Exchange::new(client, head, body);
     exchange.answer.head = worker.heads.take();
     let mut route = None;
     let mut reached = 0;
-    if !is_sound || exchange.request.method() == "CONNECT" {
-        let status = if is_sound { 405 } else { 400 };
-        exchange.answer = Reply::text(status, "bad_request", "the request is malformed").into();
+    if let Some(refusal) = refusal(&exchange, is_sound, &table) {
+        exchange.answer = refusal.into();
     } else {
         table.prepare(&mut exchange);
         route = table.route(&exchange);
@@ -152,7 +173,7 @@ async fn exchange(
         for filter in route.iter().flat_map(|route| &route.filters[..reached]) {
             filter.done(&exchange);
         }
-        observe::finished(&worker, &entry, route.as_deref(), &exchange);
+        observe::finished(&worker, &entry, &table, route.as_deref(), &exchange);
         worker.heads.give_back(exchange.request);
         worker.heads.give_back(exchange.answer.head);
     });

@@ -1,7 +1,7 @@
 //! TLS over a [`Plain`] connection, as server and as client.
 
 use std::{
-    io::{self, IoSlice, Read, Write},
+    io::{self, BufRead, IoSlice, Read, Write},
     pin::Pin,
     sync::Arc,
     task::{Context, Poll, ready},
@@ -81,9 +81,13 @@ impl Tls {
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         loop {
-            match self.conn.reader().read(buf.initialize_unfilled()) {
-                Ok(count) => {
-                    buf.advance(count);
+            // From where it stands: `read` would want the buffer's whole room zeroed first.
+            let mut reader = self.conn.reader();
+            match reader.fill_buf() {
+                Ok(here) => {
+                    let count = here.len().min(buf.remaining());
+                    buf.put_slice(&here[..count]);
+                    reader.consume(count);
                     return Poll::Ready(Ok(()));
                 }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
@@ -182,7 +186,11 @@ impl Write for Blocking<'_, '_> {
     }
 
     fn write_vectored(&mut self, bufs: &[IoSlice<'_>]) -> io::Result<usize> {
-        would_block(Pin::new(self.plain.tcp_mut()).poll_write_vectored(self.cx, bufs))
+        match bufs {
+            // Usually one record waits; sending it is less work for the kernel than a list of one.
+            [one] => self.write(one),
+            _ => would_block(Pin::new(self.plain.tcp_mut()).poll_write_vectored(self.cx, bufs)),
+        }
     }
 
     fn flush(&mut self) -> io::Result<()> {

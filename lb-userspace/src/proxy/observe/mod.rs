@@ -19,7 +19,7 @@ pub(crate) use series::{Bounds, Key, Reading, Series};
 use super::{
     Exchange,
     head::Version,
-    table::{Entry, Route},
+    table::{Entry, EntryTable, Route},
     upstream::ByWord,
     worker::Worker,
 };
@@ -126,12 +126,18 @@ impl Reasons {
 }
 
 /// An exchange is over.
-pub(crate) fn finished(worker: &Worker, entry: &Entry, route: Option<&Route>, exchange: &Exchange) {
+pub(crate) fn finished(
+    worker: &Worker,
+    entry: &Entry,
+    table: &EntryTable,
+    route: Option<&Route>,
+    exchange: &Exchange,
+) {
     let took = exchange.started.elapsed();
     let key = key(exchange);
     let traffic = (exchange.bytes_in, exchange.bytes_out);
     let observing = entry.observing.load();
-    let of_entry = entry.table.load().options.observability;
+    let of_entry = table.options.observability;
     let of_route = route.map_or(Observability::default(), |route| route.observability);
     let (logs, counts, _) = of_route.over(&of_entry);
     if of_entry.metrics.unwrap_or(true) {

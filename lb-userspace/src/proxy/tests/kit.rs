@@ -122,7 +122,8 @@ pub(super) fn read_request(stream: &mut TcpStream, seen: &mut Vec<u8>) -> Option
     }
     let head = String::from_utf8_lossy(&seen[start..]).to_ascii_lowercase();
     if head.contains("transfer-encoding: chunked") {
-        while !seen[start..].ends_with(b"0\r\n\r\n") {
+        let body = seen.len();
+        while !is_whole(&seen[body..]) {
             if stream.read(&mut byte).ok()? == 0 {
                 return None;
             }
@@ -135,6 +136,12 @@ pub(super) fn read_request(stream: &mut TcpStream, seen: &mut Vec<u8>) -> Option
     stream.read_exact(&mut body).ok()?;
     seen.extend(body);
     Some(())
+}
+
+/// Whether a chunked body is there up to its end, trailers included.
+fn is_whole(body: &[u8]) -> bool {
+    let is_last = body.starts_with(b"0\r\n") || body.windows(5).any(|five| five == b"\r\n0\r\n");
+    is_last && body.ends_with(b"\r\n\r\n")
 }
 
 /// A proxy with entry point `web`, which leads to one service.

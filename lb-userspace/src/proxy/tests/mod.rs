@@ -7,6 +7,11 @@ mod kit;
 mod middlewares;
 mod observe;
 mod raw_answers;
+mod raw_http2;
 mod raw_requests;
 mod services;
 mod transport;
+
+#[path = "../../../../tests/src/client/http2.rs"]
+#[allow(dead_code, unreachable_pub, reason = "the end-to-end tests use the rest of it")]
+mod wire;

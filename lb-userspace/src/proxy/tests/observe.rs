@@ -23,6 +23,7 @@ fn scrape(running: &Running) -> String {
         proxy: &running.proxy.view(),
         health: &Counters::default(),
         reloads: Reloads::default(),
+        events: crate::events::Hub::default().counts(),
         providers: &[],
         started: 0,
     };

@@ -83,7 +83,7 @@ impl Connector {
 }
 
 /// What rustls needs for these settings.
-pub(super) fn client_config(tls: &ClientTls, alpn: &[&str]) -> Result<ClientConfig, String> {
+pub(crate) fn client_config(tls: &ClientTls, alpn: &[&str]) -> Result<ClientConfig, String> {
     let provider = Arc::new(aws_lc_rs::default_provider());
     let roots = if tls.root_cas.is_empty() {
         Arc::clone(&NATIVE)

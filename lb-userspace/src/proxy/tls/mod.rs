@@ -23,6 +23,7 @@ pub(super) mod tests;
 
 pub use acceptor::Acceptor;
 pub use client::Connector;
+pub(crate) use client::client_config;
 pub use failure::{Failure, Failures};
 pub use hosts::Hosts;
 pub use store::Store;

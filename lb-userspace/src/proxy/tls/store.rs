@@ -46,6 +46,9 @@ struct State {
     faults: Vec<String>,
 }
 
+/// Whom a certificate is for, and the digest that tells it from others.
+pub(crate) type Known = (Vec<String>, [u8; 32]);
+
 /// What was read last, and what is wrong with what is there now.
 #[derive(Debug)]
 struct Kept<S, T> {
@@ -195,6 +198,21 @@ impl Store {
         all.sort();
         all.dedup();
         all
+    }
+
+    /// The certificates in use: whom each is for, what tells it from others, and until when it is
+    /// valid.
+    pub(crate) fn inventory(&self) -> Vec<(Known, SystemTime)> {
+        let state = self.lock();
+        let good = state.certificates.values().filter_map(|kept| kept.good.as_ref());
+        let digest = |loaded: &Loaded| {
+            let mut digest = [0; 32];
+            let leaf = loaded.key.cert.first().map(|der| &**der).unwrap_or_default();
+            let made = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, leaf);
+            digest.copy_from_slice(made.as_ref());
+            digest
+        };
+        good.map(|loaded| ((loaded.names.clone(), digest(loaded)), loaded.expires)).collect()
     }
 
     /// Failed handshakes with clients, by reason.

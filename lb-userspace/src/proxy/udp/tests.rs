@@ -76,6 +76,9 @@ struct Running {
     entry: Arc<Entry>,
     address: SocketAddr,
     failed: Arc<Mutex<Vec<SocketAddr>>>,
+    /// Told to close when this is dropped.
+    open: tokio::sync::oneshot::Sender<()>,
+    serving: tokio::task::JoinHandle<()>,
 }
 
 impl Running {
@@ -103,11 +106,8 @@ impl Running {
         let socket = Socket::new(socket).unwrap();
         let (open, closed) = tokio::sync::oneshot::channel::<()>();
         let serving = serve_up_to(most, socket, Arc::clone(&entry), closed);
-        tokio::task::spawn_local(async move {
-            serving.await;
-            drop(open);
-        });
-        Self { entry, address, failed }
+        let serving = tokio::task::spawn_local(serving);
+        Self { entry, address, failed, open, serving }
     }
 
     fn stats(&self) -> Arc<Stats> {
@@ -285,6 +285,35 @@ async fn a_router_that_comes_later_is_served() {
             tokio::task::yield_now().await;
             running.entry.route.store(route);
             assert_eq!(ask(&one, "y").await, "a:y");
+        })
+        .await;
+}
+
+/// What a server is about to say is waited for, and then it ends.
+#[tokio::test(flavor = "current_thread")]
+async fn answers_under_way_arrive_after_the_end() {
+    let local = LocalSet::new();
+    local
+        .run_until(async {
+            let socket = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+            let slow = socket.local_addr().unwrap();
+            let (heard, hears) = tokio::sync::oneshot::channel();
+            tokio::task::spawn_local(async move {
+                let mut buffer = [0; 100];
+                let (count, client) = socket.recv_from(&mut buffer).await.unwrap();
+                heard.send(()).unwrap();
+                tokio::time::sleep(Duration::from_millis(300)).await;
+                socket.send_to(&buffer[..count], client).await.unwrap();
+            });
+            let running = Running::start("127.0.0.1:0", &[slow], LONG, 10);
+            let client = client(running.address).await;
+            client.send(b"late").await.unwrap();
+            hears.await.unwrap();
+            running.open.send(()).unwrap();
+            let mut buffer = [0; 100];
+            let answer = tokio::time::timeout(LONG, client.recv(&mut buffer)).await;
+            assert_eq!(answer.expect("an answer").unwrap(), 4);
+            tokio::time::timeout(LONG, running.serving).await.expect("an end").unwrap();
         })
         .await;
 }

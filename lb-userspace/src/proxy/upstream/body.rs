@@ -187,7 +187,8 @@ impl UpstreamBody {
             && conn.rest(&self.worker.buffers)
         {
             let (most, idle) = self.keeping;
-            self.worker.pool.keep(ticket.server().id(), conn, most, idle);
+            let until = self.worker.clock.now() + idle;
+            self.worker.pool.keep(ticket.server().id(), conn, most, until);
         }
     }
 }
@@ -227,6 +228,10 @@ impl Source for UpstreamBody {
             Left::Nothing => Some(0),
             Left::Chunked(_) | Left::Close => None,
         }
+    }
+
+    fn is_over(&self) -> bool {
+        matches!(self.left, Left::Nothing) && self.trailers.is_none()
     }
 
     fn upstream(&mut self) -> Option<&mut UpstreamBody> {

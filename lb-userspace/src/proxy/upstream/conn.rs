@@ -55,7 +55,12 @@ impl Conn {
             self.used = 0;
         }
         self.buffer.reserve(4096);
-        poll_read_into(&mut self.stream, cx, &mut self.buffer)
+        let read = poll_read_into(&mut self.stream, cx, &mut self.buffer);
+        if read.is_pending() && self.buffer.is_empty() {
+            // Who waits holds none: the few buffers that are in use stay in the CPU's caches.
+            buffers.give_back(std::mem::take(&mut self.buffer));
+        }
+        read
     }
 
     /// Writes some of `bytes`; flushes where there are none.

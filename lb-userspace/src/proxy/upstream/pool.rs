@@ -1,10 +1,6 @@
 //! Connections kept alive, by server; each worker has its own.
 
-use std::{
-    cell::RefCell,
-    collections::HashMap,
-    time::{Duration, Instant},
-};
+use std::{cell::RefCell, collections::HashMap, time::Instant};
 
 use super::Conn;
 
@@ -51,12 +47,12 @@ impl Pool {
         None
     }
 
-    /// Keeps one for `idle`, unless there are `most` of that server.
-    pub(crate) fn keep(&self, server: u64, conn: Conn, most: u32, idle: Duration) {
+    /// Keeps one until then, unless there are `most` of that server.
+    pub(crate) fn keep(&self, server: u64, conn: Conn, most: u32, until: Instant) {
         let mut all = self.idle.borrow_mut();
         let kept = all.entry(server).or_default();
         if kept.len() < most as usize {
-            kept.push(Idle { conn, until: Instant::now() + idle });
+            kept.push(Idle { conn, until });
         }
     }
 

@@ -1,13 +1,11 @@
 //! A request's head as a server gets it.
 
-use std::net::IpAddr;
-
 use crate::{
     model::Scheme,
     proxy::{
         Exchange,
         framing::Framing,
-        head::{Class, Head},
+        head::{Class, Field, Head},
     },
 };
 
@@ -25,8 +23,9 @@ pub(crate) struct Towards<'a> {
 /// Appends the head to `out`.
 pub(crate) fn head(out: &mut Vec<u8>, exchange: &Exchange, towards: Towards<'_>, framing: Framing) {
     let request = &exchange.request;
-    for part in [request.method(), " ", towards.path, request.target(), " HTTP/1.1\r\n"] {
-        out.extend_from_slice(part.as_bytes());
+    let (method, target) = (request.slice(request.method), request.slice(request.target));
+    for part in [method, b" ", towards.path.as_bytes(), target, b" HTTP/1.1\r\n"] {
+        out.extend_from_slice(part);
     }
     let mut host = towards.host;
     if host.is_none() && !request.has("host") {
@@ -46,7 +45,7 @@ pub(crate) fn head(out: &mut Vec<u8>, exchange: &Exchange, towards: Towards<'_>,
             Class::ContentLength | Class::TransferEncoding => false,
         };
         if keep {
-            line(out, request.text(field.name), request.slice(field.value));
+            line(out, request.slice(field.name), request.slice(field.value));
         }
     }
     forwarded(out, exchange);
@@ -82,16 +81,21 @@ fn forwarded(out: &mut Vec<u8>, exchange: &Exchange) {
 /// Who asked, and how: what was believed of it stands in the head, the sender is added.
 pub(crate) fn for_each_forwarded(exchange: &Exchange, mut each: impl FnMut(&str, &[u8])) {
     let (request, client) = (&exchange.request, &exchange.client);
+    // Most requests have none of them, and need not be looked through for each.
+    let said = request.has_class(Class::Forwarded);
+    let said = |name| if said { request.get(name) } else { None };
+    let ip = client.address.as_bytes();
     let mut list = Small::new();
-    for value in request.values("x-forwarded-for") {
-        list.put(value);
-        list.put(b", ");
+    if said("x-forwarded-for").is_some() {
+        for value in request.values("x-forwarded-for") {
+            list.put(value);
+            list.put(b", ");
+        }
     }
-    let ip = Small::address(exchange.ip());
     match list.is_empty() {
-        true => each("X-Forwarded-For", ip.bytes()),
+        true => each("X-Forwarded-For", ip),
         false => {
-            list.put(ip.bytes());
+            list.put(ip);
             each("X-Forwarded-For", list.bytes());
         }
     }
@@ -101,14 +105,14 @@ pub(crate) fn for_each_forwarded(exchange: &Exchange, mut each: impl FnMut(&str,
         (true, false) => b"ws",
         (true, true) => b"wss",
     };
-    each("X-Forwarded-Proto", request.get("x-forwarded-proto").unwrap_or(proto));
-    let host = request.get("x-forwarded-host").or_else(|| request.get("host"));
+    each("X-Forwarded-Proto", said("x-forwarded-proto").unwrap_or(proto));
+    let host = said("x-forwarded-host").or_else(|| request.get("host"));
     each("X-Forwarded-Host", host.unwrap_or_default());
-    match request.get("x-forwarded-port") {
+    match said("x-forwarded-port") {
         Some(port) => each("X-Forwarded-Port", port),
         None => each("X-Forwarded-Port", Small::number(u64::from(client.local.port())).bytes()),
     }
-    each("X-Real-Ip", request.get("x-real-ip").unwrap_or(ip.bytes()));
+    each("X-Real-Ip", said("x-real-ip").unwrap_or(ip));
 }
 
 /// A short text that takes no memory of its own until it is long.
@@ -150,23 +154,6 @@ impl Small {
         text.put(&digits[at..]);
         text
     }
-
-    fn address(ip: IpAddr) -> Self {
-        let mut text = Self::new();
-        match ip {
-            IpAddr::V4(v4) => {
-                for (nth, octet) in v4.octets().into_iter().enumerate() {
-                    if nth > 0 {
-                        text.put(b".");
-                    }
-                    let (digits, at) = digits(u64::from(octet));
-                    text.put(&digits[at..]);
-                }
-            }
-            IpAddr::V6(v6) => text.put(v6.to_string().as_bytes()),
-        }
-        text
-    }
 }
 
 /// Fields that `Connection` names are of this hop alone (RFC 9110 §7.6.1).
@@ -177,7 +164,15 @@ pub(crate) struct Named {
 
 impl Named {
     pub(crate) fn of(head: &Head) -> Self {
-        Self { any: head.fields.iter().any(|field| field.class == Class::Connection) }
+        // What is said most names no field: `Keep-Alive` is one hop's anyway, and `Close` is reserved
+        // (RFC 9110 §18.4): no field has that name.
+        let names_none = |value: &[u8]| {
+            value.eq_ignore_ascii_case(b"keep-alive") || value.eq_ignore_ascii_case(b"close")
+        };
+        let names = |field: &Field| {
+            field.class == Class::Connection && !names_none(head.slice(field.value))
+        };
+        Self { any: head.fields.iter().any(names) }
     }
 
     pub(crate) fn has(self, head: &Head, name: &[u8]) -> bool {
@@ -187,9 +182,10 @@ impl Named {
 }
 
 /// Appends a field line.
-pub(crate) fn line(out: &mut Vec<u8>, name: &str, value: &[u8]) {
+pub(crate) fn line(out: &mut Vec<u8>, name: impl AsRef<[u8]>, value: &[u8]) {
+    let name = name.as_ref();
     out.reserve(name.len() + value.len() + 4);
-    out.extend_from_slice(name.as_bytes());
+    out.extend_from_slice(name);
     out.extend_from_slice(b": ");
     out.extend_from_slice(value);
     out.extend_from_slice(b"\r\n");

@@ -8,6 +8,7 @@ macro_rules! rows {
 }
 
 mod checks;
+mod consul;
 mod datapath;
 mod durations;
 mod entry_points;

@@ -1,0 +1,9 @@
+//! DNS: services by name, over UDP and TCP.
+
+mod answer;
+mod serve;
+#[cfg(test)]
+mod tests;
+
+pub(crate) use answer::Zone;
+pub(crate) use serve::serve;

@@ -1,0 +1,164 @@
+//! `l7`: what a request, a handshake, a MB and an idle connection cost lb's proxy, beside HAProxy,
+//! nginx and Envoy. One worker each, all on one CPU in turn; origin and clients on another.
+//!
+//! Rounds are interleaved. What the origin's requests cost in a measurement says how fast the
+//! machine was just then: the proxy's cost is taken relative to it.
+
+mod client;
+mod config;
+mod load;
+mod process;
+mod proxy;
+
+use std::collections::HashMap;
+
+use anyhow::{Context, Result};
+
+use crate::report::{Mark, Report, median};
+use load::Load;
+use process::{Cpus, Used, memory};
+use proxy::{Proxy, World};
+
+/// Connections that idle.
+const IDLE: usize = 5000;
+
+/// One measurement.
+#[derive(Clone, Copy, Debug)]
+struct Sample {
+    /// Seconds of CPU a unit.
+    proxy: f64,
+    /// Of the origin.
+    origin: f64,
+    user: Option<f64>,
+}
+
+type Samples = HashMap<(Load, Proxy), Vec<Sample>>;
+
+/// Measures every proxy under every load, `rounds` times.
+pub(crate) fn run(rounds: u32) -> Result<Report> {
+    let cpus = Cpus::take()?;
+    let note = process::go_first();
+    let world = World::start(cpus)?;
+    let mut samples = Samples::new();
+    for (proxy, _) in &world.proxies {
+        // What it does once is done before it is measured.
+        Load::Small.run(&world.ns, *proxy).with_context(|| proxy.name())?;
+    }
+    let idle = idle(&world)?;
+    for round in 1..=rounds {
+        println!("round {round} of {rounds}");
+        for load in Load::ALL {
+            for (proxy, process) in world.proxies.iter().filter(|(proxy, _)| load.suits(*proxy)) {
+                let sample = sample(&world, load, *proxy, process.pid());
+                let sample =
+                    sample.with_context(|| format!("{}, {}", proxy.name(), load.name()))?;
+                samples.entry((load, *proxy)).or_default().push(sample);
+            }
+        }
+    }
+    let calls = calls(&world)?;
+    let mut report = report(&samples, &idle, &calls, rounds);
+    report.notes.extend(note);
+    Ok(report)
+}
+
+fn sample(world: &World, load: Load, proxy: Proxy, pid: u32) -> Result<Sample> {
+    let (here, there) = (Used::of(pid)?, Used::of(world.origin.pid())?);
+    let units = load.run(&world.ns, proxy)?;
+    let (here, there) = (Used::of(pid)?.since(here), Used::of(world.origin.pid())?.since(there));
+    Ok(Sample { proxy: here.all / units, origin: there.all / units, user: here.user_share() })
+}
+
+/// Memory before and behind, by proxy.
+fn idle(world: &World) -> Result<Vec<(Proxy, f64, f64)>> {
+    let of = |(proxy, process): &(Proxy, process::Process)| {
+        let before = memory(process.pid())?;
+        let during = client::idle(&world.ns, proxy.plain(), IDLE, || memory(process.pid()));
+        let during = during.with_context(|| format!("{}, idle", proxy.name()))?;
+        Ok((*proxy, during, (during - before) / IDLE as f64))
+    };
+    world.proxies.iter().map(of).collect()
+}
+
+/// System calls by small request.
+fn calls(world: &World) -> Result<Vec<(Proxy, f64)>> {
+    let of = |(proxy, process): &(Proxy, process::Process)| {
+        let work = || Load::Small.run(&world.ns, *proxy);
+        let (calls, requests) = load::system_calls(process.pid(), world.folder(), work)?;
+        Ok((*proxy, calls / requests))
+    };
+    world.proxies.iter().map(of).collect()
+}
+
+/// µs a unit, each relative to how fast the origin was in that measurement.
+fn steady(samples: &[Sample]) -> Vec<f64> {
+    let usual = median(samples.iter().map(|sample| sample.origin).collect()).unwrap_or(1.0);
+    samples.iter().map(|sample| sample.proxy * 1e6 * usual / sample.origin).collect()
+}
+
+fn report(
+    samples: &Samples,
+    idle: &[(Proxy, f64, f64)],
+    calls: &[(Proxy, f64)],
+    rounds: u32,
+) -> Report {
+    let all = |load, proxy| samples.get(&(load, proxy)).map_or(Vec::new(), |all| steady(all));
+    let mut rows: Vec<(String, Vec<Option<f64>>)> = Vec::new();
+    for load in Load::ALL {
+        rows.push((load.name().into(), Proxy::ALL.map(|proxy| median(all(load, proxy))).to_vec()));
+        if load == Load::Small {
+            let users = Proxy::ALL.map(|proxy| {
+                let samples = samples.get(&(load, proxy)).into_iter().flatten();
+                median(samples.filter_map(|s| Some(s.user? * s.proxy * 1e6)).collect())
+            });
+            rows.push(("  of which outside of the kernel".into(), users.to_vec()));
+            let calls =
+                Proxy::ALL.map(|proxy| calls.iter().find(|(p, _)| *p == proxy).map(|c| c.1));
+            rows.push(("  system calls each".into(), calls.to_vec()));
+        }
+    }
+    let of_idle = |part: fn(&(Proxy, f64, f64)) -> f64| {
+        Proxy::ALL.map(|proxy| idle.iter().find(|row| row.0 == proxy).map(part)).to_vec()
+    };
+    rows.push((format!("memory with {IDLE} idle connections, MB"), of_idle(|row| row.1 / 1e6)));
+    rows.push(("idle connection, bytes each".into(), of_idle(|row| row.2)));
+    let versions = [Proxy::Haproxy, Proxy::Nginx, Proxy::Envoy].into_iter();
+    Report {
+        suite: "l7",
+        about: format!("CPU of the proxy; medians of {rounds} interleaved rounds"),
+        columns: Proxy::ALL.map(Proxy::name).to_vec(),
+        rows,
+        marks: marks(all, idle, calls),
+        notes: versions.filter_map(Proxy::version).collect(),
+    }
+}
+
+/// What is to be reached beside HAProxy.
+const RATIOS: [(Load, Proxy, f64); 6] = [
+    (Load::Small, Proxy::Lb, 0.85),
+    (Load::Small, Proxy::LbWithAll, 1.0),
+    (Load::Tls, Proxy::Lb, 0.75),
+    (Load::Handshakes, Proxy::Lb, 0.75),
+    (Load::Http2, Proxy::Lb, 1.1),
+    (Load::Bodies64K, Proxy::Lb, 0.8),
+];
+
+fn marks(
+    all: impl Fn(Load, Proxy) -> Vec<f64>,
+    idle: &[(Proxy, f64, f64)],
+    calls: &[(Proxy, f64)],
+) -> Vec<Mark> {
+    let ratio = |(load, proxy, most): (Load, Proxy, f64)| {
+        // Of each round, so that what disturbs one round disturbs both sides of the ratio.
+        let (ours, theirs) = (all(load, proxy), all(load, Proxy::Haproxy));
+        let value = median(ours.iter().zip(&theirs).map(|(a, b)| a / b).collect())?;
+        Some(Mark { what: format!("{}: {} / HAProxy", load.name(), proxy.name()), value, most })
+    };
+    let mut marks: Vec<_> = RATIOS.into_iter().filter_map(ratio).collect();
+    let of_lb = |what: &str, value, most| Mark { what: what.into(), value, most };
+    let idle = idle.iter().filter(|row| row.0 == Proxy::Lb);
+    marks.extend(idle.map(|row| of_lb("bytes of an idle connection", row.2, 1536.0)));
+    let calls = calls.iter().filter(|row| row.0 == Proxy::Lb);
+    marks.extend(calls.map(|row| of_lb("system calls of a small request", row.1, 4.1)));
+    marks
+}

@@ -1,0 +1,155 @@
+//! A real Consul: its services and its keys, and what stays while it is away.
+
+use std::{
+    fs::File,
+    process::{Child, Command, Stdio},
+};
+
+use anyhow::{Context, Result, ensure};
+use lb_tests::{Daemon, Namespace, engine, server::Origin};
+use tempfile::TempDir;
+
+use super::agent::{ask, bash, get, register, until, visit};
+
+/// A server with its data in a folder, so that it may be killed and started again.
+struct Consul<'a> {
+    ns: &'a Namespace,
+    folder: TempDir,
+    child: Option<Child>,
+}
+
+impl<'a> Consul<'a> {
+    fn start(ns: &'a Namespace) -> Result<Self> {
+        let folder = tempfile::tempdir()?;
+        let mut consul = Self { ns, folder, child: None };
+        consul.run()?;
+        Ok(consul)
+    }
+
+    fn run(&mut self) -> Result<()> {
+        let folder = self.folder.path();
+        let log = File::options().create(true).append(true).open(folder.join("log"))?;
+        let mut command = Command::new(engine::program("consul"));
+        command
+            .args(["agent", "-server", "-bootstrap-expect=1", "-bind=127.0.0.1"])
+            .args(["-client=127.0.0.1", "-disable-host-node-id", "-node=one"])
+            .args(["-hcl", "performance { raft_multiplier = 1 }"])
+            .arg(format!("-data-dir={}", folder.join("data").display()))
+            .stdin(Stdio::null())
+            .stdout(log.try_clone()?)
+            .stderr(log);
+        self.child = Some(self.ns.start(&mut command)?);
+        until("Consul has a leader", || {
+            Ok(bash(
+                self.ns,
+                "curl http://consul:8500/v1/kv/none -o /dev/null -w '%{http_code}' || true",
+            )? == "404")
+        })?;
+        Ok(())
+    }
+
+    fn kill(&mut self) -> Result<()> {
+        let mut child = self.child.take().context("it runs")?;
+        child.kill()?;
+        child.wait()?;
+        Ok(())
+    }
+}
+
+impl Drop for Consul<'_> {
+    fn drop(&mut self) {
+        if self.child.is_some() {
+            let _ended = self.kill();
+        }
+    }
+}
+
+fn provider(daemon: &Daemon<'_>, name: &str) -> Result<serde_json::Value> {
+    let status = daemon.json(&["status"])?;
+    let all = status["providers"].as_array().context("providers")?;
+    all.iter().find(|one| one["name"] == name).cloned().with_context(|| format!("{status}"))
+}
+
+#[test]
+fn services_come_and_go_and_stay_while_consul_is_away() -> Result<()> {
+    const CONFIG: &str = r#"
+entryPoints:
+  web: { address: "127.0.0.1:8080" }
+providers:
+  consulCatalog:
+    exposedByDefault: false
+    defaultRule: "Host(`{{ .Name }}.example.com`)"
+    endpoint: { address: "127.0.0.1:8500", endpointWaitTime: 5s }
+"#;
+    let ns = Namespace::new("catalog")?;
+    let mut consul = Consul::start(&ns)?;
+    let a = Origin::start(&ns, "127.0.0.1:9001".parse()?, "a")?;
+    let _b = Origin::start(&ns, "127.0.0.1:9002".parse()?, "b")?;
+    let mut daemon = Daemon::start(&ns, CONFIG)?;
+    // The bare tag is enough: the rule is the default one.
+    register(&ns, "api-1", 9001, &["traefik.enable=true"])?;
+    until("the first is routed", || Ok(visit(&ns)? == (200, "a".to_owned())))?;
+    register(&ns, "api-2", 9002, &["traefik.enable=true"])?;
+    register(&ns, "api-3", 9003, &[])?;
+    until("the second too", || Ok(visit(&ns)?.1 == "b"))?;
+
+    a.set_health(503);
+    until("the first serves no more", || {
+        let seen: Vec<_> = (0..10).map(|_| visit(&ns)).collect::<Result<_>>()?;
+        Ok(seen.iter().all(|seen| *seen == (200, "b".to_owned())))
+    })?;
+
+    // Away: what it said last stays, over a restart of lb too.
+    consul.kill()?;
+    until("lb has noticed", || {
+        Ok(provider(&daemon, "consulCatalog")?["error"].to_string().len() > 4)
+    })?;
+    assert_eq!(visit(&ns)?, (200, "b".to_owned()));
+    daemon.crash()?;
+    daemon.run(&[])?;
+    until("what was kept serves", || Ok(visit(&ns)? == (200, "b".to_owned())))?;
+
+    // Back: what changes is followed again.
+    consul.run()?;
+    a.set_health(200);
+    until("the first is back", || Ok(visit(&ns)?.1 == "a"))?;
+    ask(&ns, "PUT", "/v1/agent/service/deregister/api-1", "")?;
+    ask(&ns, "PUT", "/v1/agent/service/deregister/api-2", "")?;
+    until("nobody is there", || Ok(visit(&ns)?.0 == 404))?;
+    Ok(())
+}
+
+#[test]
+fn keys_are_configuration_and_garbage_takes_nothing_away() -> Result<()> {
+    const CONFIG: &str = r#"
+entryPoints:
+  web: { address: "127.0.0.1:8080" }
+providers:
+  consul: { endpoints: ["127.0.0.1:8500"], rootKey: lb/config }
+"#;
+    let ns = Namespace::new("keys")?;
+    let mut consul = Consul::start(&ns)?;
+    let _a = Origin::start(&ns, "127.0.0.1:9001".parse()?, "a")?;
+    let _b = Origin::start(&ns, "127.0.0.1:9002".parse()?, "b")?;
+    let daemon = Daemon::start(&ns, CONFIG)?;
+    let put = |key: &str, value: &str| ask(&ns, "PUT", &format!("/v1/kv/lb/config/{key}"), value);
+    put("http/services/api/loadBalancer/servers/0/url", "http://127.0.0.1:9001")?;
+    put("http/routers/api/service", "api")?;
+    put("http/routers/api/rule", "Host(`api.example.com`)")?;
+    until("routed", || Ok(visit(&ns)? == (200, "a".to_owned())))?;
+
+    put("http/routers/api/rulle", "garbage")?;
+    until("the fault is told", || Ok(daemon.ok(&["status"])?.contains("rulle")))?;
+    assert_eq!(visit(&ns)?, (200, "a".to_owned()));
+    ask(&ns, "DELETE", "/v1/kv/lb/config/http/routers/api/rulle", "")?;
+    put("http/services/api/loadBalancer/servers/0/url", "http://127.0.0.1:9002")?;
+    until("the change is taken", || Ok(visit(&ns)? == (200, "b".to_owned())))?;
+
+    consul.kill()?;
+    assert_eq!(visit(&ns)?, (200, "b".to_owned()));
+    consul.run()?;
+    put("http/services/api/loadBalancer/servers/0/url", "http://127.0.0.1:9001")?;
+    until("followed again", || Ok(visit(&ns)? == (200, "a".to_owned())))?;
+    ensure!(get(&ns, "/v1/kv/lb/config?recurse")?.is_array());
+    Ok(())
+}

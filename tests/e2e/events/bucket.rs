@@ -1,0 +1,172 @@
+//! `providers.nats`: configuration and instances in a bucket of the real server.
+
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use async_nats::jetstream::{self, kv::Store};
+use lb_tests::{Daemon, Lab, Namespace, Shape};
+use serde_json::Value;
+
+use super::kit::{Nats, PATIENCE};
+
+const PROVIDER: &str = "providers: { nats: { servers: \"nats://127.0.0.1:4222\", bucket: lb, rootKey: edge } }\n\
+     entryPoints: { web: { address: \"127.0.0.1:8080\" } }\n";
+
+const VIP: &str = "198.51.100.10:5432";
+
+/// The bucket that daemons make.
+async fn bucket(client: async_nats::Client) -> Result<Store> {
+    let context = jetstream::new(client);
+    loop {
+        match context.get_key_value("lb").await {
+            Ok(store) => return Ok(store),
+            Err(_) => tokio::time::sleep(Duration::from_millis(50)).await,
+        }
+    }
+}
+
+/// Puts keys; an empty value deletes.
+fn put(nats: &Nats<'_>, entries: &[(&str, &str)]) -> Result<()> {
+    nats.client(async |client| {
+        let store = bucket(client).await?;
+        for (key, value) in entries {
+            match value.is_empty() {
+                true => store.delete(*key).await?,
+                false => drop(store.put(*key, value.to_string().into()).await?),
+            }
+        }
+        Ok(())
+    })
+}
+
+/// The servers of `api@nats` that take new connections.
+fn servers(daemon: &Daemon<'_>) -> Result<Vec<String>> {
+    let outcome = daemon.cli(&["backends", "api@nats", "-o", "json"])?;
+    let rows: Value = serde_json::from_str(&outcome.stdout).unwrap_or_default();
+    let rows = rows.as_array().cloned().unwrap_or_default();
+    let up = rows.iter().filter(|row| row["weight"] != 0);
+    Ok(up.filter_map(|row| row["address"].as_str().map(str::to_owned)).collect())
+}
+
+fn wait(daemon: &Daemon<'_>, wanted: &[&str]) -> Result<()> {
+    daemon.wait_for(&format!("servers {wanted:?}"), PATIENCE, |d| Ok(servers(d)? == wanted))
+}
+
+#[test]
+fn keys_and_instances_are_followed_and_an_outage_is_caught_up_on() -> Result<()> {
+    let ns = Namespace::new("bucket")?;
+    let mut nats = Nats::start(&ns)?;
+    let mut daemon = Daemon::start(&ns, PROVIDER)?;
+    put(
+        &nats,
+        &[
+            ("edge/http/routers/api/rule", "PathPrefix(`/api`)"),
+            ("edge/http/routers/api/service", "api"),
+            ("edge/services/api/1", r#"{"address":"10.0.0.1:80","weight":2}"#),
+            ("edge/services/api/2", r#"{"address":"10.0.0.2:80"}"#),
+            ("elsewhere/services/api/3", r#"{"address":"10.0.0.3:80"}"#),
+        ],
+    )?;
+    wait(&daemon, &["10.0.0.1:80", "10.0.0.2:80"])?;
+    let explained = daemon.ok(&["explain", "http", "GET", "http://x.example:8080/api/a"])?;
+    assert!(explained.contains("api@nats"), "{explained}");
+    put(&nats, &[("edge/services/api/1", "")])?;
+    wait(&daemon, &["10.0.0.2:80"])?;
+
+    nats.kill()?;
+    daemon.wait_for("the outage is seen", PATIENCE, |daemon| {
+        Ok(daemon.json(&["status"])?["providers"].to_string().contains("lastError"))
+    })?;
+    assert_eq!(servers(&daemon)?, ["10.0.0.2:80"], "the last good state stays");
+    // A restart while NATS is away serves what was known.
+    assert!(daemon.terminate()?.success());
+    daemon.run(&[])?;
+    wait(&daemon, &["10.0.0.2:80"])?;
+    nats.run()?;
+    put(&nats, &[("edge/services/api/4", r#"{"address":"10.0.0.4:80"}"#)])?;
+    wait(&daemon, &["10.0.0.2:80", "10.0.0.4:80"])
+}
+
+#[test]
+fn what_makes_no_sense_takes_nothing_else_away() -> Result<()> {
+    let ns = Namespace::new("bucket")?;
+    let nats = Nats::start(&ns)?;
+    let daemon = Daemon::start(&ns, PROVIDER)?;
+    put(&nats, &[("edge/services/api/1", r#"{"address":"10.0.0.1:80"}"#)])?;
+    wait(&daemon, &["10.0.0.1:80"])?;
+    put(&nats, &[("edge/services/api/2", "garbage"), ("edge/http/routers/x/rul", "y")])?;
+    daemon.wait_for("the fault is told", PATIENCE, |daemon| {
+        Ok(daemon.json(&["status"])?["faults"].to_string().contains("routers/x/rul"))
+    })?;
+    assert_eq!(servers(&daemon)?, ["10.0.0.1:80"]);
+    put(&nats, &[("edge/http/routers/x/rul", "")])?;
+    daemon.wait_for("the instance is listed as skipped", PATIENCE, |daemon| {
+        let status = daemon.json(&["status"])?;
+        let is_sound = !status["faults"].to_string().contains("routers/x/rul");
+        Ok(is_sound && status["providers"].to_string().contains("api/2"))
+    })?;
+    wait(&daemon, &["10.0.0.1:80"])
+}
+
+#[test]
+fn instances_that_are_not_renewed_go() -> Result<()> {
+    let ns = Namespace::new("bucket")?;
+    let nats = Nats::start(&ns)?;
+    let daemon = Daemon::start(&ns, PROVIDER)?;
+    let short = r#"{"address":"10.0.0.1:80","ttl":"1s"}"#;
+    put(&nats, &[("edge/services/api/2", r#"{"address":"10.0.0.2:80"}"#)])?;
+    wait(&daemon, &["10.0.0.2:80"])?;
+    // Renewed for longer than it lasts.
+    for _ in 0..15 {
+        put(&nats, &[("edge/services/api/1", short)])?;
+        std::thread::sleep(Duration::from_millis(100));
+    }
+    wait(&daemon, &["10.0.0.1:80", "10.0.0.2:80"])?;
+    wait(&daemon, &["10.0.0.2:80"])?;
+    // A daemon that comes later doesn't find it either.
+    let later = Daemon::start(&ns, &PROVIDER.replace("8080", "8081"))?;
+    wait(&later, &["10.0.0.2:80"])
+}
+
+/// Two hosts that never talk to each other.
+#[test]
+fn nodes_of_one_bucket_pick_the_same_backend_for_the_same_flow() -> Result<()> {
+    let text = "datapath: { interfaces: [eth0, eth1], connections: 8192, backends: 256 }\n\
+        providers: { nats: { url: \"nats://127.0.0.1:4222\" } }\n\
+        entryPoints: { pg: { address: \"198.51.100.10:5432\" } }\n\
+        tcp: { routers: { pg: { entryPoints: [pg], rule: \"HostSNI(`*`)\", service: pg@nats } } }\n";
+    let lab = || Lab::new(Shape { backends: 3, ..Shape::default() });
+    let (first, second) = (lab()?, lab()?);
+    let mut picks = Vec::new();
+    for (lab, order) in [(&first, [0, 1, 2]), (&second, [2, 0, 1])] {
+        let nats = Nats::start(&lab.lb)?;
+        let daemon = Daemon::start(&lab.lb, text)?;
+        let entries: Vec<(String, String)> = order
+            .iter()
+            .map(|&n| {
+                let address = lab.backends[n].at(5432);
+                let key = format!("tcp/services/pg/loadBalancer/servers/{n}/address");
+                (key, address.to_string())
+            })
+            .collect();
+        let entries: Vec<(&str, &str)> =
+            entries.iter().map(|(key, value)| (key.as_str(), value.as_str())).collect();
+        put(&nats, &entries)?;
+        daemon.wait_for("all are reached", PATIENCE, |daemon| {
+            let rows = daemon.cli(&["backends", "pg@nats", "-o", "json"])?.stdout;
+            let rows: Value = serde_json::from_str(&rows).unwrap_or_default();
+            let is_reached = |row: &Value| row["path"] == "kernel" && row["obstacle"].is_null();
+            Ok(rows.as_array().is_some_and(|rows| rows.len() == 3 && rows.iter().all(is_reached)))
+        })?;
+        let mut of = Vec::new();
+        for port in 40_000..40_024 {
+            let client = format!("203.0.113.7:{port}");
+            let explained = daemon.json(&["explain", "l4", "tcp", &client, VIP])?;
+            of.push(explained["backend"].as_str().context("a backend")?.to_owned());
+        }
+        picks.push(of);
+    }
+    assert_eq!(picks[0], picks[1]);
+    assert!(picks[0].iter().any(|one| *one != picks[0][0]), "{picks:?}");
+    Ok(())
+}
