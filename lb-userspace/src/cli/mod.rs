@@ -56,7 +56,7 @@ commands! {
     undrain => Undrain,
     /// Change a backend's weight until it is reset
     weight => Weight,
-    /// Move traffic step by step from one part of a service to another, and back where it goes wrong
+    /// Move traffic step by step, and back where it goes wrong
     shift => Shift,
     /// Read the configuration files now
     reload => Reload,

@@ -91,8 +91,11 @@ fn an_edge_with_dashboard_basic_auth_and_https() -> Result<()> {
         let headers = [&[("Host", host), ("Connection", "close")], more].concat();
         Connection::over(StreamOwned::new(session, stream)).get(path, &headers)
     };
-    let answer = get(&docker.ns, 8111, "api.example.com", "/x?y=z")?;
-    assert_eq!(answer.header("location"), Some("https://api.example.com/x?y=z"));
+    // What is read is in force a moment later.
+    daemon.wait_for("HTTP leads to HTTPS", PATIENCE, |_| {
+        let answer = get(&docker.ns, 8111, "api.example.com", "/x?y=z")?;
+        Ok(answer.header("location") == Some("https://api.example.com/x?y=z"))
+    })?;
     daemon.wait_for("the service is healthy", PATIENCE, |_| {
         Ok(ask("api.example.com", "/", &[])?.status == 200)
     })?;

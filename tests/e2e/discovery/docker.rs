@@ -30,6 +30,10 @@ fn containers_come_and_go() -> Result<()> {
     wait_status(&daemon, &docker, 8101, "cg-first", 404)?;
     assert_eq!(get(&docker.ns, 8101, "second.example", "/")?.text(), "cg-second");
     docker.ok(&["pause", "cg-second"])?;
+    // A request that came just before would wait until it goes on.
+    daemon.wait_for("it is skipped", PATIENCE, |daemon| {
+        Ok(skipped(daemon, "cg-second")?.is_some_and(|(_, detail)| detail == "paused"))
+    })?;
     wait_status(&daemon, &docker, 8101, "second.example", 404)?;
     docker.ok(&["unpause", "cg-second"])?;
     wait_text(&daemon, &docker, 8101, "second.example", "cg-second")?;

@@ -2,17 +2,15 @@
 
 use std::time::Duration;
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use async_nats::jetstream::{self, kv::Store};
-use lb_tests::{Daemon, Lab, Namespace, Shape};
+use lb_tests::{Daemon, Namespace};
 use serde_json::Value;
 
 use super::kit::{Nats, PATIENCE};
 
 const PROVIDER: &str = "providers: { nats: { servers: \"nats://127.0.0.1:4222\", bucket: lb, rootKey: edge } }\n\
      entryPoints: { web: { address: \"127.0.0.1:8080\" } }\n";
-
-const VIP: &str = "198.51.100.10:5432";
 
 /// The bucket that daemons make.
 async fn bucket(client: async_nats::Client) -> Result<Store> {
@@ -126,47 +124,4 @@ fn instances_that_are_not_renewed_go() -> Result<()> {
     // A daemon that comes later doesn't find it either.
     let later = Daemon::start(&ns, &PROVIDER.replace("8080", "8081"))?;
     wait(&later, &["10.0.0.2:80"])
-}
-
-/// Two hosts that never talk to each other.
-#[test]
-fn nodes_of_one_bucket_pick_the_same_backend_for_the_same_flow() -> Result<()> {
-    let text = "datapath: { interfaces: [eth0, eth1], connections: 8192, backends: 256 }\n\
-        providers: { nats: { url: \"nats://127.0.0.1:4222\" } }\n\
-        entryPoints: { pg: { address: \"198.51.100.10:5432\" } }\n\
-        tcp: { routers: { pg: { entryPoints: [pg], rule: \"HostSNI(`*`)\", service: pg@nats } } }\n";
-    let lab = || Lab::new(Shape { backends: 3, ..Shape::default() });
-    let (first, second) = (lab()?, lab()?);
-    let mut picks = Vec::new();
-    for (lab, order) in [(&first, [0, 1, 2]), (&second, [2, 0, 1])] {
-        let nats = Nats::start(&lab.lb)?;
-        let daemon = Daemon::start(&lab.lb, text)?;
-        let entries: Vec<(String, String)> = order
-            .iter()
-            .map(|&n| {
-                let address = lab.backends[n].at(5432);
-                let key = format!("tcp/services/pg/loadBalancer/servers/{n}/address");
-                (key, address.to_string())
-            })
-            .collect();
-        let entries: Vec<(&str, &str)> =
-            entries.iter().map(|(key, value)| (key.as_str(), value.as_str())).collect();
-        put(&nats, &entries)?;
-        daemon.wait_for("all are reached", PATIENCE, |daemon| {
-            let rows = daemon.cli(&["backends", "pg@nats", "-o", "json"])?.stdout;
-            let rows: Value = serde_json::from_str(&rows).unwrap_or_default();
-            let is_reached = |row: &Value| row["path"] == "kernel" && row["obstacle"].is_null();
-            Ok(rows.as_array().is_some_and(|rows| rows.len() == 3 && rows.iter().all(is_reached)))
-        })?;
-        let mut of = Vec::new();
-        for port in 40_000..40_024 {
-            let client = format!("203.0.113.7:{port}");
-            let explained = daemon.json(&["explain", "l4", "tcp", &client, VIP])?;
-            of.push(explained["backend"].as_str().context("a backend")?.to_owned());
-        }
-        picks.push(of);
-    }
-    assert_eq!(picks[0], picks[1]);
-    assert!(picks[0].iter().any(|one| *one != picks[0][0]), "{picks:?}");
-    Ok(())
 }

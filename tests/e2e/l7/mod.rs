@@ -21,7 +21,6 @@ mod reload;
 mod routing;
 mod shared;
 mod shift;
-mod slow;
 mod streams;
 mod takeover;
 mod tls;

@@ -155,10 +155,10 @@ fn orders_that_make_no_sense_are_refused() -> Result<()> {
     let table: [(&[&str], i32, &str); 7] = [
         (&["app", "blue", "grean"], 1, "did you mean \"green\""),
         (&["appp", "blue", "green"], 1, "did you mean"),
-        (&["app", "blue", "blue"], 1, "both sides"),
-        (&["app", "blue", "green", "--steps", "50,10"], 1, "rising percentages"),
-        (&["app", "blue", "green", "--max-errors", "lots"], 1, "maxErrors"),
-        (&["app", "blue", "green", "--every", "soon"], 1, "every"),
+        (&["app", "blue", "blue"], 2, "both sides"),
+        (&["app", "blue", "green", "--steps", "50,10"], 2, "rising percentages"),
+        (&["app", "blue", "green", "--max-errors", "lots"], 2, "maxErrors"),
+        (&["app", "blue", "green", "--every", "soon"], 2, "every"),
         (&["app", "--abort"], 4, "no shift"),
     ];
     for (args, code, words) in table {
