@@ -8,13 +8,17 @@ fn configs() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../configs")
 }
 
+/// Certificates and keys that a machine which runs the example has.
+const INSTALLED: &str = "there is no /etc/lb/tls/";
+
 macro_rules! examples {
     ($($name:ident: $file:literal, $routers:literal routers, $services:literal services;)*) => {
         $(
             #[test]
             fn $name() {
                 let file = configs().join($file);
-                let checked = check(&file);
+                let mut checked = check(&file);
+                checked.faults.retain(|fault| !fault.message.starts_with(INSTALLED));
                 assert_eq!(checked.faults, [], "{}", $file);
                 assert_eq!(checked.warnings, [], "{}", $file);
                 let loaded = load(&file).expect("a sound file");
