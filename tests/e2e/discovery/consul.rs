@@ -103,6 +103,8 @@ providers:
     consul.kill()?;
     until("lb has noticed", || Ok(provider(&daemon, "consulCatalog")?["lastError"].is_string()))?;
     assert_eq!(visit(&ns)?, (200, "b".to_owned()));
+    // What sources say is kept at most once a second.
+    std::thread::sleep(std::time::Duration::from_millis(1500));
     daemon.crash()?;
     daemon.run(&[])?;
     until("what was kept serves", || Ok(visit(&ns)? == (200, "b".to_owned())))?;
