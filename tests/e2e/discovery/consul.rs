@@ -103,7 +103,7 @@ providers:
     consul.kill()?;
     until("lb has noticed", || Ok(provider(&daemon, "consulCatalog")?["lastError"].is_string()))?;
     assert_eq!(visit(&ns)?, (200, "b".to_owned()));
-    // What sources say is kept at most once a second.
+    // A crash may lose the last second of what sources say.
     std::thread::sleep(std::time::Duration::from_millis(1500));
     daemon.crash()?;
     daemon.run(&[])?;
