@@ -7,11 +7,14 @@ use std::{
 };
 
 use anyhow::{Context, Result, ensure};
-use async_nats::jetstream::{self, kv::Store};
+use async_nats::jetstream::kv::Store;
 use futures_util::{StreamExt, TryStreamExt, stream};
 use lb_tests::{Daemon, client::http1::Connection};
 
-use super::kit::{Nats, PATIENCE, ask, client_within};
+use super::{
+    bucket::bucket,
+    kit::{Nats, PATIENCE, ask, client_within},
+};
 use crate::l7::{
     kit::{WEB, World, origin_at},
     load::Load,
@@ -177,7 +180,7 @@ fn what_changes_is_followed_and_what_doesnt_never_fails() -> Result<()> {
     let connection = world.connect()?;
     let patience = 5 * PATIENCE + Duration::from_secs(size.seconds as u64);
     client_within(&world.ns, patience, async |client| {
-        let store = jetstream::new(client).get_key_value("lb").await?;
+        let store = bucket(client).await?;
         seed(&store, &size).await?;
         let (last, value) = web(9999, &origin_at(0).to_string(), 1);
         store.put(format!("services/{last}/1"), value.into()).await?;

@@ -83,7 +83,7 @@ fn a_body_that_doesnt_come_is_408() -> Result<()> {
 fn slow_clients_leave_a_fresh_one_served() -> Result<()> {
     const SLOW: usize = 5000;
     /// Bytes of the daemon's for each: a buffer for its head, and what a connection is.
-    const EACH: u64 = 16 * 1024;
+    const EACH: u64 = 8 * 1024;
     let world = World::new(1)?;
     let timeouts = "transport: { respondingTimeouts: { headTimeout: 300s } }";
     let daemon = world.start(&with(timeouts))?;
