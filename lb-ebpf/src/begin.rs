@@ -15,10 +15,27 @@ use crate::{
     packet::{self, Eth, tcp as tcp_flags},
     parse::Packet,
     path::{self, Target},
-    reply,
+    release, reply,
     scratch::Scratch,
     select, stats,
 };
+
+/// Asks at once for all the lines that a new flow needs: their ways from memory overlap then. The
+/// backend is chosen already where that is a matter of hashes.
+#[inline(always)]
+pub(crate) fn anticipate(p: &Packet, entry: &VipEntry, scratch: &mut Scratch) -> Result<(), Exit> {
+    let target = &mut scratch.target;
+    if matches!(entry.algorithm, vips::algorithm::MAGLEV | vips::algorithm::SOURCE_HASH) {
+        target.choice = select::select(&p.tuple, target.vip, target.hash);
+        if target.choice != 0
+            && let Some(b) = BACKENDS.get(target.choice as u32)
+        {
+            reply::anticipate(b, p, target)?;
+        }
+    }
+    release::anticipate(&scratch.stale);
+    conn::anticipate(target.hash)
+}
 
 /// Begins a flow: backend, NAT address and port, and its place in the table.
 #[inline(always)]
@@ -34,7 +51,11 @@ pub(crate) fn begin<F: Frame>(
     if picked_up {
         may_pick_up(p, entry)?;
     }
-    let choice = select::select(&p.tuple, id, hash);
+    let chosen = target.choice != 0;
+    if !chosen {
+        target.choice = select::select(&p.tuple, id, hash);
+    }
+    let choice = target.choice;
     if choice >> 32 == 0 {
         return Err(empty(p, entry));
     }
@@ -47,10 +68,15 @@ pub(crate) fn begin<F: Frame>(
     if F::XDP && b.flags & backend::flags::XDP == 0 {
         return Err(Exit::ToTc);
     }
-    target.nat = reply::nat_index(b, hash)?;
+    if b.nat_count == 0 {
+        return Err(Exit::Drop(DropReason::NoNatAddress));
+    }
+    if !chosen {
+        reply::anticipate(b, p, target)?;
+    }
     let mut index = u32::MAX; // none: a dry run has no place of its own
-    reply::anticipate(b, target.nat, p)?;
     if !dry_run() {
+        release::forget_now(&mut scratch.stale);
         let got = conn::claim_half(p, id, hash)?;
         index = got as u32;
         if got & claimed::MASK == claimed::THEIRS {
@@ -118,6 +144,7 @@ fn port<F: Frame>(
         ts: ts.unwrap_or(0),
         has_ts: u32::from(ts.is_some()),
         seed: (target.hash >> 16) as u32,
+        hash: target.reply_hash,
     };
     let got = reply::acquire(frame, request);
     if got == u64::MAX {

@@ -1,4 +1,4 @@
-//! The flow table: find, claim, release. See `lb_common::flow` for its layout.
+//! The flow table: find and claim. See `lb_common::flow` for its layout.
 //!
 //! Functions named `lb_…` are global ones to the verifier: it checks each once,
 //! on its own, for any scalars, where it would walk anything else again for
@@ -11,10 +11,10 @@ use lb_common::{
 
 use crate::{
     Exit,
-    atomic::{add64, cas32, cas64},
-    maps::{ACTIVE, FLOW_SIGS, FLOWS, REPLIES, config},
+    atomic::cas32,
+    maps::{FLOW_SIGS, FLOWS, REPLIES, config},
     parse::{Packet, Tuple},
-    stats,
+    release, stats,
 };
 
 /// Looks at a busy slot this often before giving the packet up.
@@ -39,7 +39,7 @@ fn slot(bucket: &SigBucket, way: usize) -> *mut u32 {
 }
 
 #[inline(always)]
-fn load(at: *mut u32) -> u32 {
+pub(crate) fn load(at: *mut u32) -> u32 {
     // SAFETY: a live map value.
     unsafe { at.read_volatile() }
 }
@@ -79,14 +79,14 @@ pub(crate) fn find(t: &Tuple, vip: u32, hash: u64) -> Result<u32, Exit> {
 pub(crate) fn anticipate(hash: u64) -> Result<(), Exit> {
     let config = config()?;
     let half = config.est_buckets + flow::bucket(hash, config.half_buckets);
-    for bucket in [flow::bucket(hash, config.est_buckets), half] {
-        if let Some(sigs) = FLOW_SIGS.get(bucket) {
-            load(slot(sigs, 0));
-        }
-    }
     for step in 0..CANDIDATES {
         if let Some(f) = FLOWS.get(half * WAYS as u32 + candidate(start(hash), step)) {
             load((&raw const f.last_seen).cast_mut());
+        }
+    }
+    for bucket in [half, flow::bucket(hash, config.est_buckets)] {
+        if let Some(sigs) = FLOW_SIGS.get(bucket) {
+            load(slot(sigs, 0));
         }
     }
     Ok(())
@@ -138,25 +138,34 @@ pub(crate) mod claimed {
     pub(crate) const MASK: u64 = 7 << 32;
 }
 
+/// `start` of [`lb_claim`]: nothing is evicted.
+pub(crate) const NO_EVICTION: u32 = u32::MAX;
+
 /// Takes a slot in `bucket` for the packet's flow: a [`claimed`] tag and the
-/// slot's index. CPUs that meet the same new flow agree here: both aim at the
-/// first free slot, one compare-and-swap wins, and who finds a twin before its
-/// own slot afterwards withdraws.
+/// slot's index. In a full one a flow has to go, see [`lb_victim`]. CPUs that meet the same new
+/// flow agree here: both aim at the same slot, one compare-and-swap wins, and who finds a twin
+/// before its own slot afterwards withdraws.
 #[unsafe(no_mangle)]
 #[inline(never)]
-pub(crate) extern "C" fn lb_claim(t: *const Tuple, vip: u32, sig: u32, bucket: u32) -> u64 {
+pub(crate) extern "C" fn lb_claim(
+    t: *const Tuple,
+    vip: u32,
+    sig: u32,
+    bucket: u32,
+    start: u32,
+) -> u64 {
     let Some(sigs) = FLOW_SIGS.get(bucket) else {
         return claimed::FULL;
     };
     let base = bucket * WAYS as u32;
     let busy = sig & !SIG_STATE | SIG_BUSY;
     for _ in 0..4 {
-        let mut free = WAYS;
+        let mut free = WAYS as u32;
         for way in 0..WAYS {
             let here = load(slot(sigs, way));
             if here == SIG_FREE {
-                if free == WAYS {
-                    free = way;
+                if free == WAYS as u32 {
+                    free = way as u32;
                 }
             } else if here & !SIG_STATE == sig & !SIG_STATE {
                 let twin = lb_meet(base + way as u32, sig, t, vip);
@@ -165,25 +174,41 @@ pub(crate) extern "C" fn lb_claim(t: *const Tuple, vip: u32, sig: u32, bucket: u
                 }
             }
         }
-        if free >= WAYS {
-            return claimed::FULL;
+        let mut old = SIG_FREE;
+        if free >= WAYS as u32 {
+            if start == NO_EVICTION {
+                return claimed::FULL;
+            }
+            let got = lb_victim(bucket, start);
+            (free, old) = ((got >> 32) as u32, got as u32);
+            if free >= WAYS as u32 {
+                return claimed::FULL;
+            }
         }
+        let index = base + free;
+        let Some(at) = signature_of(index) else {
+            return claimed::FULL;
+        };
         // SAFETY: a live map value, aligned.
-        if unsafe { cas32(slot(sigs, free), SIG_FREE, busy) } != SIG_FREE {
+        if unsafe { cas32(at, old, busy) } != old {
             continue;
+        }
+        if old != SIG_FREE {
+            release::forget_later(index);
+            stats::event(Event::HalfOpenEvicted);
         }
         for way in 0..WAYS {
             let here = load(slot(sigs, way));
-            if way < free && here & !SIG_STATE == sig & !SIG_STATE {
+            if (way as u32) < free && here & !SIG_STATE == sig & !SIG_STATE {
                 let twin = lb_meet(base + way as u32, sig, t, vip);
                 if twin != 0 {
                     // SAFETY: our own busy slot.
-                    unsafe { slot(sigs, free).write_volatile(SIG_FREE) };
+                    unsafe { at.write_volatile(SIG_FREE) };
                     return twin;
                 }
             }
         }
-        return claimed::OURS | u64::from(base + free as u32);
+        return claimed::OURS | u64::from(index);
     }
     claimed::BUSY
 }
@@ -219,12 +244,7 @@ extern "C" fn lb_meet(index: u32, sig: u32, t: *const Tuple, vip: u32) -> u64 {
 pub(crate) fn claim_half(p: &Packet, vip: u32, hash: u64) -> Result<u64, Exit> {
     let config = config()?;
     let bucket = config.est_buckets + flow::bucket(hash, config.half_buckets);
-    let sig = flow::signature(hash);
-    let mut got = lb_claim(&p.tuple, vip, sig, bucket);
-    if got & claimed::MASK == claimed::FULL && lb_make_room(bucket, start(hash)) != 0 {
-        stats::event(Event::HalfOpenEvicted);
-        got = lb_claim(&p.tuple, vip, sig, bucket);
-    }
+    let got = lb_claim(&p.tuple, vip, flow::signature(hash), bucket, start(hash));
     match got & claimed::MASK {
         claimed::FULL => Err(Exit::Drop(DropReason::TableFull)),
         claimed::BUSY => Err(Exit::Drop(DropReason::Contended)),
@@ -233,12 +253,12 @@ pub(crate) fn claim_half(p: &Packet, vip: u32, hash: u64) -> Result<u64, Exit> {
 }
 
 /// Flows whose age is compared when one has to go.
-const CANDIDATES: u32 = WAYS as u32 / 4;
+const CANDIDATES: u32 = 2;
 
 /// Where the search for a flow that may go starts.
 #[inline(always)]
 fn start(hash: u64) -> u32 {
-    (hash >> 28) as u32
+    (hash >> 28) as u32 & 0xff
 }
 
 /// The way looked at in a step of that search.
@@ -247,29 +267,31 @@ fn candidate(start: u32, step: u32) -> u32 {
     start.wrapping_add(step * 4 + step / 4) % WAYS as u32
 }
 
-/// Evicts one flow of a full bucket: the longest idle of every fourth from `start` on, or where
-/// none of them may go the first other one that may; 1 when done. Established flows that found
-/// no room among their like stay.
+/// Who has to go from a full bucket: the longest idle of every fourth from `start` on, or where
+/// none of them may the first other one that may. Its way above its signature; [`WAYS`] for none.
+/// Established flows that found no room among their like stay.
 #[unsafe(no_mangle)]
 #[inline(never)]
-extern "C" fn lb_make_room(bucket: u32, start: u32) -> u32 {
+extern "C" fn lb_victim(bucket: u32, start: u32) -> u64 {
     let now = now();
-    let (mut oldest, mut longest) = (u32::MAX, -1);
+    let (mut oldest, mut longest) = ((WAYS as u64) << 32, -1);
     for step in 0..WAYS as u32 {
-        if step >= CANDIDATES && oldest != u32::MAX {
+        if step >= CANDIDATES && longest >= 0 {
             break;
         }
-        let index = bucket * WAYS as u32 + candidate(start, step);
-        if let Some(f) = get(index)
+        let way = candidate(start, step);
+        let index = bucket * WAYS as u32 + way;
+        if let (Some(f), Some(at)) = (get(index), signature_of(index))
             && (!is_kept(f) || expired(f, now))
         {
             let idle = now.wrapping_sub(f.last_seen) as i32;
-            if idle > longest {
-                (oldest, longest) = (index, idle);
+            let here = load(at);
+            if idle > longest && here & SIG_STATE == SIG_READY {
+                (oldest, longest) = (u64::from(way) << 32 | u64::from(here), idle);
             }
         }
     }
-    u32::from(oldest != u32::MAX && evict(oldest))
+    oldest
 }
 
 /// Whether both sides take the connection for open.
@@ -277,84 +299,6 @@ extern "C" fn lb_make_room(bucket: u32, start: u32) -> u32 {
 fn is_kept(f: &Flow) -> bool {
     let state = f.state & flags::STATE;
     state == TcpState::Established as u32 || state == TcpState::Closing as u32
-}
-
-/// Forgets whatever complete flow stands at `index`.
-#[inline(always)]
-pub(crate) fn evict(index: u32) -> bool {
-    let Some(at) = signature_of(index) else {
-        return false;
-    };
-    let here = load(at);
-    if here & SIG_STATE != SIG_READY {
-        return false;
-    }
-    release(index, here)
-}
-
-/// Forgets a flow whose signature was `sig`: whoever swaps the signature out
-/// also clears its way back and its count, so that each happens once.
-#[inline(always)]
-pub(crate) fn release(index: u32, sig: u32) -> bool {
-    lb_release(index, sig) != 0
-}
-
-/// As [`release`]; 1 when done.
-#[unsafe(no_mangle)]
-#[inline(never)]
-extern "C" fn lb_release(index: u32, sig: u32) -> u32 {
-    let (Some(at), Some(f)) = (signature_of(index), get(index)) else {
-        return 0;
-    };
-    let reply = f.reply_slot;
-    // SAFETY: a live map value, aligned.
-    if unsafe { cas32(at, sig, SIG_FREE) } != sig {
-        return 0;
-    }
-    clear_reply(reply, index);
-    uncount(f);
-    1
-}
-
-/// Takes a flow that is over out of its backend's count, once.
-#[inline(always)]
-pub(crate) fn uncount(f: &mut Flow) {
-    count(f, 1, 0, u64::MAX);
-}
-
-/// A flow that was taken for over goes on.
-#[inline(always)]
-pub(crate) fn recount(f: &mut Flow) {
-    count(f, 0, 1, 1);
-}
-
-/// Changes `Flow::counted`; whoever does also changes the count.
-#[inline(always)]
-fn count(f: &mut Flow, from: u32, to: u32, by: u64) {
-    let (backend, nat) = (f.backend, u32::from(f.nat));
-    let word = (&raw mut f.nat).cast::<u32>();
-    let old = nat | from << 16;
-    // SAFETY: `nat` and `counted` are one aligned word of a live map value.
-    if unsafe { cas32(word, old, nat | to << 16) } == old
-        && let Some(active) = ACTIVE.get_ptr_mut(backend)
-    {
-        // SAFETY: a live map value, aligned.
-        unsafe { add64(active, by) };
-    }
-}
-
-/// Clears a reply slot if it still names the flow.
-#[inline(always)]
-pub(crate) fn clear_reply(position: u32, index: u32) {
-    if let Some(at) = reply_at(position) {
-        // SAFETY: a live map value, aligned.
-        unsafe {
-            let word = at.read_volatile();
-            if word as u32 == index + 1 {
-                cas64(at, word, 0);
-            }
-        }
-    }
 }
 
 /// A slot of the reply table.

@@ -8,6 +8,8 @@ use aya_ebpf::{
 };
 use lb_common::flow::{VLAN_AD, VLAN_TAGGED};
 
+use crate::packet;
+
 /// `TCX_NEXT`: on to the next program, then to the host.
 const TCX_NEXT: i32 = -1;
 const TCX_DROP: i32 = 2;
@@ -113,7 +115,7 @@ impl Frame for Xdp {
 
     #[inline(always)]
     fn l4_csum(self, at: usize, address: u64, plain: u64, udp: bool) -> Result<(), ()> {
-        let field = crate::packet::at::<u16, _>(self, at).ok_or(())?;
+        let field = packet::at::<u16, _>(self, at).ok_or(())?;
         let sum = address + plain;
         // SAFETY: checked against the end of the packet just above.
         unsafe {
@@ -153,7 +155,7 @@ impl Frame for Xdp {
         if old == new {
             return Ok(());
         }
-        crate::packet::retag(self, old, new)
+        packet::retag(self, old, new)
     }
 
     #[inline(always)]
@@ -208,7 +210,7 @@ impl Frame for Skb {
                 return 0;
             }
             let id = ((*self.0).vlan_tci & 0xfff) as u16;
-            match (*self.0).vlan_proto as u16 == crate::packet::ETH_8021AD {
+            match (*self.0).vlan_proto as u16 == packet::ETH_8021AD {
                 true => id | VLAN_TAGGED | VLAN_AD,
                 false => id | VLAN_TAGGED,
             }
@@ -220,11 +222,13 @@ impl Frame for Skb {
         unsafe { (*self.0).pkt_type != PACKET_HOST }
     }
 
-    /// Headers usually are linear; where they aren't, 192 bytes hold the longest we walk.
+    /// Headers usually are linear; where they aren't, 192 bytes hold the longest we walk. Payload
+    /// isn't pulled along without need: what follows would be copied to the receiver from where it
+    /// is not aligned.
     #[inline(always)]
     fn pull(self) {
         let linear = self.data_end().wrapping_sub(self.data()) as u32;
-        if linear < 192 && linear < self.len() {
+        if linear < 192 && linear < self.len() && !packet::has_headers(self) {
             let want = if self.len() < 192 { self.len() } else { 192 };
             // SAFETY: the kernel's context.
             unsafe { bpf::bpf_skb_pull_data(self.0, want) };
@@ -290,7 +294,7 @@ impl Frame for Skb {
                 return Err(());
             }
             if new & VLAN_TAGGED != 0 {
-                let proto = crate::packet::vlan_proto(new);
+                let proto = packet::vlan_proto(new);
                 if bpf::bpf_skb_vlan_push(self.0, proto, new & 0xfff) != 0 {
                     return Err(());
                 }

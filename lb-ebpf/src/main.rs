@@ -24,6 +24,7 @@ mod packet;
 mod parse;
 mod path;
 mod promote;
+mod release;
 mod reply;
 mod route;
 mod scratch;

@@ -145,6 +145,36 @@ pub(crate) fn fixed<T, F: Frame>(frame: F, offset: usize) -> Option<*mut T> {
     Some((start + offset) as *mut T)
 }
 
+/// Whether all headers, TCP's options included, can be read directly. Knows the usual layout alone:
+/// TCP right behind an IP header without options.
+#[inline(always)]
+pub(crate) fn has_headers<F: Frame>(frame: F) -> bool {
+    match tcp_header(frame) {
+        Some((at, len)) => frame.data_end().wrapping_sub(frame.data()) >= at + len,
+        None => false,
+    }
+}
+
+/// Where the TCP header of such a packet stands, and its length.
+#[inline(always)]
+fn tcp_header<F: Frame>(frame: F) -> Option<(usize, usize)> {
+    const AT: [usize; 2] = [ETH_LEN + size_of::<Ip4>(), ETH_LEN + size_of::<Ip6>()];
+    let eth = fixed::<Eth, _>(frame, 0)?;
+    // SAFETY: checked against the end of the packet just above, as what follows is.
+    unsafe {
+        if (*eth).proto == ETH_IPV4 {
+            let ip = fixed::<Ip4, _>(frame, ETH_LEN)?;
+            let tcp = fixed::<Tcp, _>(frame, AT[0])?;
+            let usual = (*ip).version_ihl == 0x45 && u32::from((*ip).proto) == TCP;
+            return usual.then_some((AT[0], usize::from((*tcp).offset >> 4) * 4));
+        }
+        let ip = fixed::<Ip6, _>(frame, ETH_LEN)?;
+        let tcp = fixed::<Tcp, _>(frame, AT[1])?;
+        let usual = (*eth).proto == ETH_IPV6 && u32::from((*ip).next) == TCP;
+        usual.then_some((AT[1], usize::from((*tcp).offset >> 4) * 4))
+    }
+}
+
 /// An address, read by words: a plain copy becomes a call that copies byte by byte.
 #[inline(always)]
 pub(crate) fn words(from: &Addr) -> Addr {

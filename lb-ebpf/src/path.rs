@@ -17,7 +17,7 @@ use crate::{
     maps::{BACKENDS, NATS, config, dry_run},
     packet::{self, Eth, Tcp, tcp as tcp_flags},
     parse::{self, FRAG_LATER, Packet, Tuple},
-    promote, reply, route, scratch, stats, tcp, verdict, vip,
+    promote, release, reply, route, scratch, stats, tcp, verdict, vip,
 };
 
 /// Takes a frame through.
@@ -61,6 +61,10 @@ fn unknown<F: Frame>(frame: F, p: &Packet) -> Exit {
 pub(crate) struct Target {
     /// Of the 5-tuple.
     pub(crate) hash: u64,
+    /// What [`crate::select`] came to; 0 while it wasn't asked.
+    pub(crate) choice: u64,
+    /// Of the tuple on the way back, with the client's own port.
+    pub(crate) reply_hash: u64,
     pub(crate) vip: u32,
     /// Flow index plus one; [`NONE`] for a dry run's new flow.
     pub(crate) flow: u32,
@@ -101,15 +105,16 @@ fn find_or_begin<F: Frame>(frame: F, p: &Packet, id: u32) -> Result<(), Exit> {
     verdict::vip(id);
     let scratch = scratch::require()?;
     let hash = hash::flow(&config()?.hash_key, &p.src, &p.dst, p.ports, p.proto);
+    (scratch.target.hash, scratch.target.vip, scratch.target.choice) = (hash, id, 0);
     if p.is_tcp() && p.tcp_flags & (tcp_flags::SYN | tcp_flags::ACK) == tcp_flags::SYN {
-        conn::anticipate(hash)?;
+        begin::anticipate(p, entry, scratch)?;
     }
     let mut found = conn::find(&p.tuple, id, hash)?;
     if found != NONE && renew(p, found - 1, hash) {
         found = NONE;
     }
     let target = &mut scratch.target;
-    (target.hash, target.vip, target.flow, target.ring_slot) = (hash, id, found, 0);
+    (target.flow, target.ring_slot) = (found, 0);
     if found == NONE {
         return begin::begin(frame, p, entry, scratch);
     }
@@ -188,7 +193,7 @@ fn renew(p: &Packet, index: u32, hash: u64) -> bool {
     };
     stats::event(event);
     if !dry_run() {
-        conn::release(index, flow::signature(hash));
+        release::release(index, flow::signature(hash));
     }
     true
 }
@@ -201,7 +206,7 @@ fn reset(found: u32) -> Exit {
         && let Some(f) = conn::get(found - 1)
     {
         conn::set_state(f, TcpState::Reset);
-        conn::uncount(f);
+        release::uncount(f);
     }
     Exit::Answer(DropReason::BackendReset, Answer::Reset)
 }

@@ -8,10 +8,12 @@ use lb_common::{
 use crate::{
     atomic::{cas32, cas64},
     conn::{
-        claimed, evict, expired, get, lb_claim, now, publish, reply_at, set_state, signature_of,
+        NO_EVICTION, claimed, expired, get, lb_claim, now, publish, reply_at, set_state,
+        signature_of,
     },
     maps::dry_run,
     parse::Tuple,
+    release::evict,
     stats,
 };
 
@@ -40,10 +42,10 @@ extern "C" fn lb_promote(t: *const Tuple, index: u32, hash: u64) -> u32 {
     };
     let old_sig = flow::signature(hash);
     let bucket = flow::bucket(hash, config.est_buckets);
-    let mut got = lb_claim(t, old.vip, old_sig, bucket);
+    let mut got = lb_claim(t, old.vip, old_sig, bucket, NO_EVICTION);
     if got & claimed::MASK == claimed::FULL && lb_reclaim(bucket) != 0 {
         stats::event(Event::ExpiredReused);
-        got = lb_claim(t, old.vip, old_sig, bucket);
+        got = lb_claim(t, old.vip, old_sig, bucket, NO_EVICTION);
     }
     match got & claimed::MASK {
         claimed::THEIRS => return got as u32 + 1,

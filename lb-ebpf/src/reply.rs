@@ -15,7 +15,8 @@ use crate::{
     maps::{self, BACKENDS, CONFIG, NATS, REPLIES, dry_run},
     packet::{self, Tcp},
     parse::{Packet, Tuple},
-    scratch, stats,
+    path::Target,
+    release, scratch, stats,
 };
 
 /// Ports tried before a closed or half-open flow has to give up its own.
@@ -105,6 +106,8 @@ pub(crate) struct Request {
     pub(crate) has_ts: u32,
     /// Start of the search.
     pub(crate) seed: u32,
+    /// Of the tuple with the client's port.
+    pub(crate) hash: u64,
 }
 
 /// What [`lb_take`] came to, above a value in the low 32 bits.
@@ -137,21 +140,22 @@ pub(crate) fn acquire<F: Frame>(frame: F, r: &Request) -> u64 {
                 return (got & 0xffff_ffff) << 16 | u64::from(port);
             }
             if !dry_run() {
-                conn::clear_reply(got as u32, r.index);
+                release::clear_reply(got as u32, r.index);
             }
         }
     }
     lb_search()
 }
 
-/// Asks early for the line where the client's own port will be entered.
+/// Chooses the NAT address and asks early for the line where the client's own port will be entered.
 #[inline(always)]
-pub(crate) fn anticipate(b: &BackendEntry, nat: u32, p: &Packet) -> Result<(), Exit> {
+pub(crate) fn anticipate(b: &BackendEntry, p: &Packet, target: &mut Target) -> Result<(), Exit> {
     let config = maps::config()?;
-    let nat = NATS.get(nat).ok_or(Exit::Drop(DropReason::Internal))?;
+    target.nat = nat_index(b, target.hash);
+    let nat = NATS.get(target.nat).ok_or(Exit::Drop(DropReason::Internal))?;
     let ports = u32::from(b.port) | p.ports << 16;
-    let hash = hash::flow(&config.hash_key, &b.addr, nat, ports, p.proto);
-    if let Some(bucket) = REPLIES.get(flow::bucket(hash, config.reply_buckets)) {
+    target.reply_hash = hash::flow(&config.hash_key, &b.addr, nat, ports, p.proto);
+    if let Some(bucket) = REPLIES.get(flow::bucket(target.reply_hash, config.reply_buckets)) {
         load(bucket, 0);
     }
     Ok(())
@@ -204,7 +208,7 @@ fn wrest(holder: u64, event: Event) -> u64 {
     if dry_run() {
         return u64::from(port);
     }
-    if conn::evict(index - 1) {
+    if release::evict(index - 1) {
         let got = lb_take(port, 1);
         if got & taken::MASK == taken::OURS {
             stats::event(event);
@@ -267,8 +271,12 @@ extern "C" fn lb_take(port: u32, ask: u32) -> u64 {
     else {
         return taken::NO;
     };
-    let ports = u32::from(b.port) | port << 16;
-    let hash = hash::flow(&config.hash_key, &b.addr, nat, ports, r.proto);
+    let hash = if ask == 0 {
+        r.hash
+    } else {
+        let ports = u32::from(b.port) | port << 16;
+        hash::flow(&config.hash_key, &b.addr, nat, ports, r.proto)
+    };
     let number = flow::bucket(hash, config.reply_buckets);
     let Some(bucket) = REPLIES.get(number) else {
         return taken::NO;
@@ -410,12 +418,11 @@ pub(crate) fn clock<F: Frame>(frame: F, p: &Packet) -> Option<(u32, Option<u32>)
     Some((seq, ts))
 }
 
-/// No NAT address of the backend's: nothing can be sent.
+/// One of the backend's NAT addresses.
 #[inline(always)]
-pub(crate) fn nat_index(b: &BackendEntry, hash: u64) -> Result<u32, Exit> {
+fn nat_index(b: &BackendEntry, hash: u64) -> u32 {
     match b.nat_count {
-        0 => Err(Exit::Drop(DropReason::NoNatAddress)),
-        1 => Ok(u32::from(b.nat_first)),
-        n => Ok(u32::from(b.nat_first) + hash::index(hash.rotate_left(40), u32::from(n))),
+        0 | 1 => u32::from(b.nat_first),
+        n => u32::from(b.nat_first) + hash::index(hash.rotate_left(40), u32::from(n)),
     }
 }

@@ -9,10 +9,11 @@ use crate::{
     forward::Rewrite,
     parse::{Packet, Tuple},
     path::Target,
+    release::Stale,
     reply::Request,
 };
 
-/// Working space. Each field is written before it is read.
+/// Working space. Each field but `stale` is written before it is read.
 #[repr(C)]
 pub(crate) struct Scratch {
     /// The packet at hand. Not on the stack: the functions that are called with it would have
@@ -30,6 +31,8 @@ pub(crate) struct Scratch {
     pub(crate) tuple: Tuple,
     /// `struct bpf_sock_tuple`.
     pub(crate) sock: [u32; 9],
+    /// What the eviction before has left behind.
+    pub(crate) stale: Stale,
     /// Keeps the size a multiple of eight.
     pub(crate) pad: u32,
 }

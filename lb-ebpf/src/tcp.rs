@@ -4,11 +4,11 @@
 use lb_common::{Flow, TcpState, flow::flags};
 
 use crate::{
-    conn::{self, set_state},
+    conn::set_state,
     frame::Frame,
     packet::{self, Tcp, tcp},
     parse::Packet,
-    reply, stats,
+    release, reply, stats,
 };
 
 /// Follows a packet from the client. Whether the flow is to become established.
@@ -93,9 +93,9 @@ fn settle(f: &mut Flow) {
     }
     set_state(f, state);
     if state as u32 == TcpState::Closed as u32 {
-        conn::uncount(f);
+        release::uncount(f);
     } else if was == TcpState::Closed as u32 {
-        conn::recount(f);
+        release::recount(f);
     }
 }
 
@@ -103,7 +103,7 @@ fn settle(f: &mut Flow) {
 #[inline(always)]
 fn close(f: &mut Flow) {
     set_state(f, TcpState::Closed);
-    conn::uncount(f);
+    release::uncount(f);
 }
 
 /// Whether the packet completes the handshake: a blind ACK, from a client that

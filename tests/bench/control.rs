@@ -4,6 +4,7 @@
 use std::{
     collections::BTreeMap,
     net::{IpAddr, Ipv4Addr, SocketAddr},
+    sync::Arc,
     time::{Duration, Instant},
 };
 
@@ -241,7 +242,7 @@ fn network() -> NetView {
         source: Some(IpAddr::from([10, 255, 0, 1])),
     };
     NetView {
-        next_hops: all.map(|address| (address.ip(), hop.clone())).collect(),
+        next_hops: Arc::new(all.map(|address| (address.ip(), hop.clone())).collect()),
         host_ports: (32_768, 60_999),
         ..NetView::default()
     }

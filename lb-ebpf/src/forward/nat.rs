@@ -21,8 +21,11 @@ pub(crate) fn send<F: Frame>(frame: F, p: &Packet, rw: &Rewrite) -> Result<i32, 
 #[inline(always)]
 fn rewrite<F: Frame>(frame: F, p: &Packet, rw: &Rewrite) -> Option<()> {
     let eth = packet::fixed::<Eth, _>(frame, 0)?;
-    // SAFETY: checked against the end of the packet just above.
-    unsafe { (*eth).macs = rw.macs };
+    for (word, new) in rw.macs.iter().enumerate() {
+        // SAFETY: checked against the end of the packet just above, for all three words. Volatile:
+        // what is copied in one piece is copied byte by byte.
+        unsafe { (&raw mut (*eth).macs).cast::<u32>().add(word).write_volatile(*new) };
+    }
     let address = if p.v4 { ipv4(frame, p, rw)? } else { ipv6(frame, p, rw)? };
     if p.frag != FRAG_LATER {
         ports(frame, p, rw, address)?;

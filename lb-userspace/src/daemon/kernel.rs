@@ -185,9 +185,11 @@ impl KernelSide {
         self.published.insert(published).clone()
     }
 
+    /// The programs that packets meet.
     pub(super) fn programs(&self) -> Vec<ProgramStatus> {
-        let programs = self.datapath.programs().unwrap_or_default();
-        programs.into_iter().map(|(name, id)| ProgramStatus { name, id }).collect()
+        let programs = self.datapath.programs().unwrap_or_default().into_iter();
+        let programs = programs.filter(|(name, _)| name != crate::kernel::CLOCK_PROGRAM);
+        programs.map(|(name, id)| ProgramStatus { name, id }).collect()
     }
 
     pub(super) fn reader(&self) -> Arc<Reader> {

@@ -7,6 +7,7 @@ mod detach;
 mod events;
 mod explain;
 mod flows;
+mod forwarding;
 mod input;
 mod kernel;
 mod listeners;

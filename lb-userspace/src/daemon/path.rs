@@ -15,6 +15,7 @@ use tokio::{
 };
 
 use super::{
+    forwarding,
     kernel::{self, ApplyError, KernelSide},
     network::Network,
     shared::InKernel,
@@ -27,7 +28,7 @@ use crate::{
         net::{AttachMode, NetState, Obstacle},
         poke,
     },
-    model::{BackendState, Service, Snapshot},
+    model::{BackendState, ReturnPath, Service, Snapshot},
 };
 
 /// How long a start waits for next hops to answer.
@@ -46,6 +47,8 @@ pub(super) struct KernelPath {
     reset: BTreeSet<u32>,
     tasks: Tasks,
     faults: Vec<String>,
+    /// Whether replies follow the routing table.
+    return_route: bool,
 }
 
 /// What runs beside a loaded kernel path, ended when dropped.
@@ -85,6 +88,7 @@ impl KernelPath {
             wanted: BTreeSet::new(),
             reset: BTreeSet::new(),
             faults: Vec::new(),
+            return_route: false,
         }
     }
 
@@ -120,6 +124,7 @@ impl KernelPath {
             self.reached.extend(resolved.map(|(ip, _)| *ip));
             self.noted = Some(Arc::clone(&state));
         }
+        self.return_route = snapshot.settings.datapath.return_path == ReturnPath::Route;
         let usable = without_unreached(snapshot, &self.reached);
         self.faults = tokio::task::block_in_place(|| self.side.apply(&usable, &state.view))?;
         tokio::task::block_in_place(|| self.side.attach(&state.attach))?;
@@ -158,7 +163,8 @@ impl KernelPath {
             let why = status.error.as_ref()?;
             Some(format!("interface {}: {why}", status.wanted.name))
         });
-        let own = self.faults.iter().cloned();
+        let forwarding = self.return_route.then(|| forwarding::faults(state));
+        let own = self.faults.iter().cloned().chain(forwarding.into_iter().flatten());
         own.chain(points).chain(unusable).chain(attached).collect()
     }
 

@@ -12,8 +12,8 @@ use aya_obj::programs::XdpAttachType;
 
 use super::error::{KernelError as E, Result};
 
-/// Name of the program.
-pub(super) const PROGRAM: &str = "lb_clock";
+/// Name of the program, which no packet meets.
+pub const PROGRAM: &str = "lb_clock";
 /// Tick rates that x86_64 kernels are built with (`CONFIG_HZ`).
 const RATES: [u32; 4] = [100, 250, 300, 1000];
 /// How long ticks are counted: long enough to tell 250 from 300 a second, each count being

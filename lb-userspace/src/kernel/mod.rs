@@ -55,6 +55,7 @@ mod table;
 mod view;
 
 pub use attach::{AttachStatus, Attachment};
+pub use clock::PROGRAM as CLOCK_PROGRAM;
 pub use datapath::{Datapath, Origin};
 pub use detach::{Detached, detach};
 pub use error::{KernelError, Result};

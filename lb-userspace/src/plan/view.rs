@@ -11,8 +11,9 @@ use lb_common::{Addr, BackendEntry, IfaceEntry, KernelConfig, VipEntry};
 /// What is known of the host's network: routes to backends, neighbours, interfaces.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct NetView {
-    /// By backend address: the way there. Absent: no route.
-    pub next_hops: BTreeMap<IpAddr, NextHop>,
+    /// By backend address: the way there. Absent: no route. Shared, so that two views with the
+    /// same are the same at a glance.
+    pub next_hops: Arc<BTreeMap<IpAddr, NextHop>>,
     /// Interfaces that lb is attached to or sends by, by index.
     pub ifaces: BTreeMap<u32, IfaceView>,
     /// `ip_local_port_range` of this network namespace.

@@ -22,16 +22,21 @@ use wrapper::{DROP, PASS, Program, REDIRECT, TX, Traffic, Wrapper};
 
 /// Packets of one measurement.
 const PACKETS: u32 = 200_000;
+/// Packets of one measurement that begins flows in a table with room: all rounds together must
+/// leave room among the half-open, who have a quarter of the table's places.
+const PACKETS_WITH_ROOM: u32 = 10_000;
 /// Flows of the larger cases.
 const MANY: u32 = 1 << 16;
 const MILLION: u32 = 1 << 20;
-/// Number of the first flow that the table doesn't know.
-const FRESH: u32 = 1 << 24;
+/// Numbers of the first flow that the table doesn't know: of the cases, and of the steps.
+const FRESH: [u32; 2] = [1 << 24, 1 << 25];
 
 /// One kind of traffic.
 struct Case {
     name: &'static str,
     traffic: Traffic,
+    /// How many packets make a measurement.
+    packets: u32,
     /// What the program must return.
     action: u32,
     /// The most it may take, as a multiple of the floor.
@@ -42,7 +47,8 @@ struct Case {
 
 impl Case {
     fn new(name: &'static str, traffic: Traffic, action: u32) -> Self {
-        Self { name, traffic, action, most: None, floor: Vec::new(), balancer: Vec::new() }
+        let (floor, balancer) = (Vec::new(), Vec::new());
+        Self { name, traffic, packets: PACKETS, action, most: None, floor, balancer }
     }
 
     fn most(self, most: f64) -> Self {
@@ -64,11 +70,11 @@ impl Case {
 
     fn measure(&mut self, wrapper: &mut Wrapper, round: u32) -> Result<()> {
         // Fresh flows go on where the last round ended.
-        let first = self.traffic.first.wrapping_add(round.wrapping_mul(PACKETS));
+        let first = self.traffic.first.wrapping_add(round.wrapping_mul(self.packets));
         let traffic = Traffic { first, ..self.traffic };
-        let (floor, sent) = wrapper.run(Program::Floor, &traffic, PACKETS)?;
+        let (floor, sent) = wrapper.run(Program::Floor, &traffic, self.packets)?;
         ensure!(sent == TX, "the floor's action is {sent}");
-        let (balancer, action) = wrapper.run(Program::Balancer, &traffic, PACKETS)?;
+        let (balancer, action) = wrapper.run(Program::Balancer, &traffic, self.packets)?;
         ensure!(action == self.action, "{}: action {action}, not {}", self.name, self.action);
         if round > 0 {
             self.floor.push(floor);
@@ -91,13 +97,19 @@ pub(crate) fn run(rounds: u32) -> Result<Vec<Report>> {
         let mut wrapper = Wrapper::load(Path::new(&object), &world.program()?, world.interfaces())?;
         let mut cases = cases(&world, &mut wrapper)?;
         let mut steps = steps(&mut world, &mut wrapper)?;
+        let empty = World::new(&ns)?;
+        let mut roomy = Wrapper::load(Path::new(&object), &empty.program()?, empty.interfaces())?;
+        let mut with_room = with_room(rounds);
         // Round 0 warms up caches, tables and branch predictors.
         for round in 0..=rounds {
             println!("round {round} of {rounds}");
             for case in cases.iter_mut().chain(&mut steps) {
                 case.measure(&mut wrapper, round)?;
             }
+            with_room.measure(&mut roomy, round)?;
         }
+        let after = cases.iter().position(|case| case.name == FULL).map_or(0, |at| at + 1);
+        cases.insert(after, with_room);
         Ok(vec![report(&cases, rounds), breakdown(&steps, rounds)])
     })
 }
@@ -107,12 +119,11 @@ fn cases(world: &World, wrapper: &mut Wrapper) -> Result<Vec<Case>> {
     flows::establish(world, wrapper, &world::UDP, 1)?;
     flows::establish(world, wrapper, &world::TCP6, 1)?;
     let data = flows::data(&world::TCP);
-    let syn = Traffic { first: FRESH, ..Traffic::of(flows::first(&world::TCP), 1 << 31) };
     Ok(vec![
         Case::new("TCP, 1 flow", Traffic::of(data, 1), REDIRECT).most(4.0),
         Case::new("TCP, 64k flows", Traffic::of(data, MANY), REDIRECT),
         Case::new("TCP, 1M flows", Traffic::of(data, MILLION), REDIRECT).most(12.0),
-        Case::new("TCP, fresh flow each packet", syn, REDIRECT).most(14.0),
+        Case::new(FULL, fresh(&world::TCP, FRESH[0]), REDIRECT).most(14.0),
         Case::new("TCP, reply, 1 flow", Traffic::same(flows::reply(&tcp)), REDIRECT),
         Case::new("UDP, 1 flow", Traffic::of(flows::data(&world::UDP), 1), REDIRECT),
         Case::new("TCP over IPv6, 1 flow", Traffic::of(flows::data(&world::TCP6), 1), REDIRECT),
@@ -124,7 +135,6 @@ fn cases(world: &World, wrapper: &mut Wrapper) -> Result<Vec<Case>> {
 fn steps(world: &mut World, wrapper: &mut Wrapper) -> Result<Vec<Case>> {
     flows::establish(world, wrapper, &world::LOST, 1)?;
     world.lose_next_hops()?;
-    let fresh = |service| Traffic { first: FRESH, ..Traffic::of(flows::first(service), 1 << 31) };
     let flags = flows::from_client(&world::TCP, L4::Tcp(SYN | FIN, 1, 0));
     let arp = frame::arp([FRONT_MAC, CLIENT_MAC]);
     Ok(vec![
@@ -132,10 +142,27 @@ fn steps(world: &mut World, wrapper: &mut Wrapper) -> Result<Vec<Case>> {
         Case::new("and headers, VIP found: impossible flags", Traffic::of(flags, 1), DROP),
         Case::new("and flow found: no next hop", Traffic::of(flows::data(&world::LOST), 1), DROP),
         Case::new("and all the rest: sent", Traffic::of(flows::data(&world::TCP), 1), REDIRECT),
-        Case::new("new flow, no backend", fresh(&world::EMPTY), DROP),
-        Case::new("and backend chosen: no next hop", fresh(&world::UNRESOLVED), DROP),
-        Case::new("and slot, NAT port, all the rest: sent", fresh(&world::TCP), REDIRECT),
+        Case::new("new flow, no backend", fresh(&world::EMPTY, FRESH[1]), DROP),
+        Case::new("and backend chosen: no next hop", fresh(&world::UNRESOLVED, FRESH[1]), DROP),
+        Case::new("and slot, NAT port, all the rest: sent", fresh(&world::TCP, FRESH[1]), REDIRECT),
     ])
+}
+
+/// A SYN of another client each time.
+fn fresh(service: &world::Service, first: u32) -> Traffic {
+    Traffic { first, ..Traffic::of(flows::first(service), 1 << 31) }
+}
+
+/// The name of the case whose flows meet a table of 1M established ones and no room among the
+/// half-open: each of them drives out another.
+const FULL: &str = "TCP, fresh flow each packet, table full";
+
+/// As [`FULL`] in a table that holds nothing else.
+fn with_room(rounds: u32) -> Case {
+    let name = "TCP, fresh flow each packet, table with room";
+    let case = Case::new(name, fresh(&world::TCP, FRESH[0]), REDIRECT);
+    let room = world::CONNECTIONS / 4;
+    Case { packets: PACKETS_WITH_ROOM.min(room / (rounds + 1)), ..case }
 }
 
 /// What is not for lb.

@@ -5,7 +5,10 @@ use std::{net::SocketAddr, time::Duration};
 use anyhow::{Context, Result, ensure};
 use lb_tests::{Back, Lab, Namespace, Shape, client::tcp::Echo, link::veth};
 
-use super::kit::{PATIENCE, Rig, eventually, names, rig};
+use super::{
+    config::Config,
+    kit::{PATIENCE, Rig, eventually, names, rig, rig_on},
+};
 
 /// Connections of which some are on each of three backends.
 const SOME: usize = 40;
@@ -308,4 +311,28 @@ fn replies_follow_a_client_that_comes_by_another_interface() -> Result<()> {
             go_on(&mut echoes)
         },
     )
+}
+
+/// `lb status` names what stands in the way, and no more once it is gone.
+#[test]
+fn replies_follow_the_routing_table_where_the_host_forwards() -> Result<()> {
+    let lab = Lab::new(Shape::default())?;
+    let config = Config::of(&lab).datapath("returnPath: route");
+    rig_on(&lab, &config, |rig| {
+        let told = |rig: &Rig<'_>| -> Result<usize> {
+            let faults = rig.daemon.json(&["status"])?["faults"].clone();
+            let faults: Vec<String> = serde_json::from_value(faults)?;
+            Ok(faults.iter().filter(|fault| fault.contains("returnPath: route")).count())
+        };
+        ensure!(told(rig)? > 0, "nothing says that the host doesn't forward");
+        rig.lab.lb.sysctl("net/ipv4/ip_forward", "1")?;
+        rig.lab.lb.sysctl("net/ipv6/conf/all/forwarding", "1")?;
+        rig.reload(&config)?;
+        eventually("the fault is gone", || {
+            ensure!(told(rig)? == 0);
+            Ok(())
+        })?;
+        all_served(rig, rig.vip())?;
+        all_served(rig, rig.vip6())
+    })
 }

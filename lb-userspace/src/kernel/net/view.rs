@@ -3,6 +3,7 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     net::IpAddr,
+    sync::Arc,
 };
 
 use crate::{
@@ -54,16 +55,18 @@ impl Tables {
             host_addresses: self.addresses.clone(),
             ..NetState::default()
         };
+        let mut next_hops = BTreeMap::new();
         for (backend, route) in &self.routes {
             match route.clone().and_then(|route| self.next_hop(*backend, &route, &mac)) {
-                Ok((hop, None)) => _ = state.view.next_hops.insert(*backend, hop),
+                Ok((hop, None)) => _ = next_hops.insert(*backend, hop),
                 Ok((hop, Some(obstacle))) => {
-                    state.view.next_hops.insert(*backend, hop);
+                    next_hops.insert(*backend, hop);
                     state.obstacles.insert(*backend, obstacle);
                 }
                 Err(obstacle) => _ = state.obstacles.insert(*backend, obstacle),
             }
         }
+        state.view.next_hops = Arc::new(next_hops);
         self.attach(wanted, &mut state, offloads);
         self.interfaces(wanted, &mut state.view, &state.attach);
         state

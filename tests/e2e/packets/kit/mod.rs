@@ -37,11 +37,15 @@ pub(super) enum Hook {
     Tc,
 }
 
-/// Runs one row in a world of its own.
+/// Runs one row in a world of its own, on one CPU: rotations are each CPU's own.
 pub(super) fn row(hook: Hook, body: fn(&mut World)) -> Result<()> {
     let mut world = World::new(hook, Lane::take()?);
     let ns = world.lane.ns.clone();
-    ns.run(|| body(&mut world));
+    let cpu = nix::sched::sched_getcpu()?;
+    ns.run(|| {
+        super::race::pin(cpu);
+        body(&mut world);
+    });
     world.lane.give_back()
 }
 

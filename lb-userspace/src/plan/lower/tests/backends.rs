@@ -80,7 +80,7 @@ fn the_way_is_that_of_the_next_hop() {
 fn a_next_hop_without_mac_is_unresolved() {
     let mut case = Case::web(&[A]);
     case.reach(&[]);
-    case.net.next_hops.insert("10.0.0.1".parse().unwrap(), NextHop { mac: None, ..hop() });
+    case.hops().insert("10.0.0.1".parse().unwrap(), NextHop { mac: None, ..hop() });
     assert_eq!(entry(&case.lower().view, A).flags, USED | XDP);
 }
 
@@ -102,7 +102,7 @@ fn without_a_route_nothing_but_the_backend_is_known() {
 #[test]
 fn a_vlan_is_kept() {
     let mut case = Case::web(&[A]);
-    case.net.next_hops.insert("10.0.0.1".parse().unwrap(), NextHop { vlan: 0x1007, ..hop() });
+    case.hops().insert("10.0.0.1".parse().unwrap(), NextHop { vlan: 0x1007, ..hop() });
     assert_eq!(entry(&case.lower().view, A).vlan, 0x1007);
 }
 
@@ -121,7 +121,7 @@ fn the_pool_gives_the_nat_addresses_of_the_family() {
     let mut case = Case::web(&[A, "[2001:db8::1]:80"]);
     case.reach(&["10.0.0.1"]);
     let hop6 = NextHop { source: Some("2001:db8::100".parse().unwrap()), ..hop() };
-    case.net.next_hops.insert("2001:db8::1".parse().unwrap(), hop6);
+    case.hops().insert("2001:db8::1".parse().unwrap(), hop6);
     let pool = ["10.1.0.1", "10.1.0.2"].map(|ip| ip.parse().unwrap());
     case.settings.datapath.nat.addresses = pool.to_vec();
     let view = case.lower().view;
@@ -134,7 +134,7 @@ fn the_pool_gives_the_nat_addresses_of_the_family() {
 #[test]
 fn a_route_without_source_is_an_obstacle() {
     let mut case = Case::web(&[A]);
-    case.net.next_hops.insert("10.0.0.1".parse().unwrap(), NextHop { source: None, ..hop() });
+    case.hops().insert("10.0.0.1".parse().unwrap(), NextHop { source: None, ..hop() });
     let Lowered { view, obstacles } = case.lower();
     let backend = BackendId { service: Case::id("web"), address: A.parse().unwrap() };
     assert_eq!(obstacles, [Obstacle::NoNatAddress { backend }]);

@@ -4,7 +4,7 @@ mod backends;
 mod stays;
 mod vips;
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, net::IpAddr, sync::Arc, time::Duration};
 
 use lb_common::{BackendEntry, VipEntry, addr::to_ip};
 
@@ -94,12 +94,17 @@ impl Case {
         });
     }
 
+    /// The ways to backends.
+    pub(super) fn hops(&mut self) -> &mut BTreeMap<IpAddr, NextHop> {
+        Arc::make_mut(&mut self.net.next_hops)
+    }
+
     /// Interface 2 and the way by it to these backends.
     pub(super) fn reach(&mut self, addresses: &[&str]) {
         let iface = IfaceView { name: "eth0".into(), mac: [2; 6], mtu: 1500, xdp: true };
         self.net.ifaces.insert(2, iface);
         for address in addresses {
-            self.net.next_hops.insert(address.parse().unwrap(), hop());
+            self.hops().insert(address.parse().unwrap(), hop());
         }
     }
 

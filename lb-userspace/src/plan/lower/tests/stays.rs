@@ -89,7 +89,7 @@ fn nat_addresses_stay_when_the_source_changes() {
     case.reach(&["10.0.0.1"]);
     case.step();
     let source = Some("10.0.0.200".parse().unwrap());
-    case.net.next_hops.insert("10.0.0.1".parse().unwrap(), NextHop { source, ..hop() });
+    case.hops().insert("10.0.0.1".parse().unwrap(), NextHop { source, ..hop() });
     let view = case.step();
     assert_eq!((view.nats.len(), entry(&view, A).nat_first), (2, 1));
 }
