@@ -15,18 +15,18 @@ use std::{
 use serde::{Serialize, de::DeserializeOwned};
 use tokio::{sync::watch, task::JoinHandle, time::sleep};
 
+use keep::{Keep, Kept};
+
 use super::{
     Around, Content, Provider, Reading, Text,
     backoff::Backoff,
     discovery::Skipped,
     status::{Status, now},
 };
-use crate::{config::build::Parsed, model::Fault, state};
+use crate::{config::build::Parsed, model::Fault};
 
 /// What a burst of changes may take before it is read.
 const REST: Duration = Duration::from_millis(10);
-/// Between writes to disk.
-const KEEP: Duration = Duration::from_secs(1);
 
 /// A future of a source's.
 pub(crate) type Following<'a> =
@@ -111,6 +111,7 @@ pub(crate) struct Link {
     /// The task, until it has begun.
     begin: Option<Pin<Box<dyn Future<Output = ()> + Send>>>,
     task: Option<JoinHandle<()>>,
+    kept: Arc<dyn Keep>,
 }
 
 impl Link {
@@ -120,12 +121,13 @@ impl Link {
         let status = Arc::new(Status::new(name, source.endpoint()));
         let (parts, latest) = watch::channel(None);
         let path = around.state.as_ref().map(|state| state.join(format!("providers/{name}.json")));
+        let kept = Arc::new(Kept::new(name, path));
         let mut task = Task {
             reader: source.reader(),
             source,
             status: Arc::clone(&status),
             parts,
-            path,
+            kept: Arc::clone(&kept),
             throttle: around.throttle,
             last: None,
         };
@@ -134,7 +136,7 @@ impl Link {
             true => Some(Box::pin(task.run())),
             false => None,
         };
-        Box::new(Self { name, status, latest, begin, task: None })
+        Box::new(Self { name, status, latest, begin, task: None, kept })
     }
 }
 
@@ -143,6 +145,7 @@ impl Drop for Link {
         if let Some(task) = &self.task {
             task.abort();
         }
+        self.kept.write();
     }
 }
 
@@ -179,7 +182,7 @@ struct Task<S: Source> {
     reader: Reader<S::State>,
     status: Arc<Status>,
     parts: watch::Sender<Option<Arc<Part>>>,
-    path: Option<PathBuf>,
+    kept: Arc<Kept<S::State>>,
     throttle: Duration,
     /// Read last.
     last: Option<Arc<S::State>>,
@@ -188,8 +191,7 @@ struct Task<S: Source> {
 impl<S: Source> Task<S> {
     /// Reads what the last run kept.
     fn recall(&mut self) {
-        let Some(path) = &self.path else { return };
-        match state::load::<Option<S::State>>(path) {
+        match self.kept.recall() {
             Ok(Some(state)) => {
                 self.status.change().is_kept = true;
                 digest(
@@ -209,9 +211,8 @@ impl<S: Source> Task<S> {
     }
 
     async fn run(self) {
-        let Self { source, mut reader, status, parts, path, throttle, mut last } = self;
+        let Self { source, mut reader, status, parts, kept, throttle, mut last } = self;
         let (states_in, mut states) = watch::channel(None);
-        let (kept_in, kept) = watch::channel(None);
         let backoff = Arc::new(Mutex::new(Backoff::new()));
         let outlet = Outlet {
             states: states_in,
@@ -235,13 +236,13 @@ impl<S: Source> Task<S> {
                 if tokio::task::block_in_place(|| {
                     digest(Arc::clone(&state), &mut reader, &status, &parts, &mut last)
                 }) {
-                    kept_in.send_replace(Some(state));
+                    kept.hold(state);
                 }
                 // A source that floods leaves room for all else.
                 sleep(throttle.max(begun.elapsed() * 2)).await;
             }
         };
-        tokio::join!(following, reading, keep(path, kept, source.name()));
+        tokio::join!(following, reading, Arc::clone(&kept).written());
     }
 }
 
@@ -280,23 +281,6 @@ fn stamp(state: &impl Serialize) -> u64 {
     hasher.finish()
 }
 
-/// Writes good states to disk, one a second at most.
-async fn keep<S: Serialize + Send + Sync + 'static>(
-    path: Option<PathBuf>,
-    mut kept: watch::Receiver<Option<Arc<S>>>,
-    name: &'static str,
-) {
-    let Some(path) = path else { return };
-    while kept.changed().await.is_ok() {
-        let state = kept.borrow_and_update().clone();
-        let path = path.clone();
-        let written = tokio::task::spawn_blocking(move || state::store(&path, &state)).await;
-        if let Ok(Err(error)) = written {
-            tracing::warn!(%error, provider = name, "can't be kept for the next start");
-        }
-        sleep(KEEP).await;
-    }
-}
-
+mod keep;
 #[cfg(test)]
 mod tests;

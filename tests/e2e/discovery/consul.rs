@@ -12,21 +12,22 @@ use tempfile::TempDir;
 use super::agent::{ask, bash, get, register, until, visit};
 
 /// A server with its data in a folder, so that it may be killed and started again.
-struct Consul<'a> {
+pub(crate) struct Consul<'a> {
     ns: &'a Namespace,
     folder: TempDir,
     child: Option<Child>,
 }
 
 impl<'a> Consul<'a> {
-    fn start(ns: &'a Namespace) -> Result<Self> {
+    /// Starts one and waits for its leader.
+    pub(crate) fn start(ns: &'a Namespace) -> Result<Self> {
         let folder = tempfile::tempdir()?;
         let mut consul = Self { ns, folder, child: None };
         consul.run()?;
         Ok(consul)
     }
 
-    fn run(&mut self) -> Result<()> {
+    pub(crate) fn run(&mut self) -> Result<()> {
         let folder = self.folder.path();
         let log = File::options().create(true).append(true).open(folder.join("log"))?;
         let mut command = Command::new(engine::program("consul"));
@@ -48,7 +49,7 @@ impl<'a> Consul<'a> {
         Ok(())
     }
 
-    fn kill(&mut self) -> Result<()> {
+    pub(crate) fn kill(&mut self) -> Result<()> {
         let mut child = self.child.take().context("it runs")?;
         child.kill()?;
         child.wait()?;
@@ -103,7 +104,7 @@ providers:
     consul.kill()?;
     until("lb has noticed", || Ok(provider(&daemon, "consulCatalog")?["lastError"].is_string()))?;
     assert_eq!(visit(&ns)?, (200, "b".to_owned()));
-    // What sources say is kept at most once a second.
+    // A crash may lose the last second of what sources say.
     std::thread::sleep(std::time::Duration::from_millis(1500));
     daemon.crash()?;
     daemon.run(&[])?;

@@ -1,9 +1,9 @@
 //! Providers with their real engines, and lb's own registry: backends and routes that come and go by
 //! themselves.
 
-mod agent;
+pub(crate) mod agent;
 mod compose;
-mod consul;
+pub(crate) mod consul;
 mod docker;
 mod http;
 mod kit;

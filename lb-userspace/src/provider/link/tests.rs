@@ -101,6 +101,16 @@ async fn the_next_run_begins_with_what_was_said_last() {
     assert_eq!((status.serving, status.kept, status.connected_since), (7, true, None));
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn the_end_writes_what_came_a_moment_before() {
+    let folder = TempDir::new().expect("a folder");
+    let mut link = Link::provider(counter(50_000, Ok(())), &around(&folder, true));
+    until(&mut link, |seen| seen.serving == 50_000).await;
+    drop(link);
+    let file = folder.path().join("providers/counter.json");
+    assert_eq!(std::fs::read_to_string(file).expect("written"), "50000");
+}
+
 #[test]
 fn kept_garbage_is_no_hindrance() {
     let folder = TempDir::new().expect("a folder");
