@@ -4,7 +4,7 @@
 
 pub(crate) mod backoff;
 mod changes;
-mod consul;
+pub(crate) mod consul;
 pub(crate) mod discovery;
 mod docker;
 mod file;

@@ -14,7 +14,7 @@ use serde::Deserialize;
 
 use super::{
     client::{Answer, Client, encoded},
-    entry::Entry,
+    entry,
 };
 use crate::{
     model::{ConsulCatalog, Settings},
@@ -197,8 +197,7 @@ impl<'a> Follower<'a> {
             async move {
                 let path = format!("/v1/health/service/{}{}", encoded(&name), dc(datacenter, '?'));
                 let answer = client.get(&path, Duration::ZERO).await?;
-                let entries: Vec<Entry> = parse(&answer)?;
-                let found = entries.iter().map(|entry| entry.instance(states)).collect();
+                let found = entry::instances(&answer.body, states)?;
                 Ok::<(String, Vec<Instance>), String>((name, found))
             }
         };

@@ -2,7 +2,7 @@
 
 mod catalog;
 mod client;
-pub(super) mod entry;
+pub(crate) mod entry;
 mod kv;
 
 pub(super) use catalog::asked_for as catalog;
