@@ -1,6 +1,7 @@
 //! Everything that needs the kernel: packet tables through the real programs,
 //! and the real daemon in network namespaces.
 
+mod chapter;
 mod control;
 mod demo;
 mod discovery;

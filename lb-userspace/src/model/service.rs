@@ -31,6 +31,8 @@ pub struct Service {
     pub composed: Option<Composed>,
     /// Of a weighted service: the configured weight of each part whose weight was set at run time.
     pub part_weights: BTreeMap<Id, u32>,
+    /// Whether the configuration has it no more: it is there for what its backends still do.
+    pub gone: bool,
 }
 
 impl Service {
@@ -49,6 +51,7 @@ impl Service {
             http: HttpBalancing::default(),
             composed: None,
             part_weights: BTreeMap::new(),
+            gone: false,
         }
     }
 }

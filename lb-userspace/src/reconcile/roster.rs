@@ -228,7 +228,7 @@ impl Entry {
         overrides: &BTreeMap<BackendId, Override>,
         now: Duration,
     ) -> Service {
-        let Self { config, members, .. } = self;
+        let Self { config, members, present } = self;
         let wanted = Self::wanted(&config.servers, members, names);
         for (address, member) in members.iter_mut() {
             member.leaving = !wanted.contains_key(address);
@@ -237,6 +237,7 @@ impl Entry {
             members.entry(address).or_default().configure(server, weight);
         }
         let mut service = config.clone();
+        service.gone = !*present;
         for (&address, member) in members {
             let id = BackendId { service: config.id.clone(), address };
             let own = overrides.get(&id).copied().unwrap_or_default();

@@ -13,7 +13,7 @@ use tempfile::TempDir;
 use super::agent::{ask, bash, get, register, until, visit};
 
 /// A server with its data in a folder, so that it may be killed and started again.
-pub(super) struct Consul<'a> {
+pub(crate) struct Consul<'a> {
     ns: &'a Namespace,
     folder: TempDir,
     host: &'a str,
@@ -24,7 +24,8 @@ pub(super) struct Consul<'a> {
 }
 
 impl<'a> Consul<'a> {
-    pub(super) fn start(ns: &'a Namespace) -> Result<Self> {
+    /// Starts one and waits for its leader.
+    pub(crate) fn start(ns: &'a Namespace) -> Result<Self> {
         Self::with(ns, "127.0.0.1", &[], "")
     }
 
@@ -49,7 +50,7 @@ impl<'a> Consul<'a> {
         Ok(consul)
     }
 
-    pub(super) fn run(&mut self) -> Result<()> {
+    pub(crate) fn run(&mut self) -> Result<()> {
         let folder = self.folder.path();
         let log = File::options().create(true).append(true).open(folder.join("log"))?;
         let mut command = Command::new(engine::program("consul"));
@@ -77,7 +78,7 @@ impl<'a> Consul<'a> {
         Ok(nix::sys::signal::kill(Pid::from_raw(i32::try_from(child.id())?), signal)?)
     }
 
-    pub(super) fn kill(&mut self) -> Result<()> {
+    pub(crate) fn kill(&mut self) -> Result<()> {
         let mut child = self.child.take().context("it runs")?;
         child.kill()?;
         child.wait()?;

@@ -1,10 +1,10 @@
 //! Providers with their real engines, and lb's own registry: backends and routes that come and go by
 //! themselves.
 
-mod agent;
+pub(crate) mod agent;
 mod agreed;
 mod compose;
-mod consul;
+pub(crate) mod consul;
 mod dns;
 mod docker;
 mod http;

@@ -17,27 +17,27 @@ use super::kit::{PATIENCE, WEB, World};
 
 /// What a load came to.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Tally {
+pub(crate) struct Tally {
     /// Answers with status 200, by the origin that gave them.
-    pub(super) by_origin: BTreeMap<String, u64>,
+    pub(crate) by_origin: BTreeMap<String, u64>,
     /// What went wrong, one line each.
-    pub(super) failures: Vec<String>,
+    pub(crate) failures: Vec<String>,
 }
 
 impl Tally {
     /// All good answers.
-    pub(super) fn good(&self) -> u64 {
+    pub(crate) fn good(&self) -> u64 {
         self.by_origin.values().sum()
     }
 
     /// Those of one origin.
-    pub(super) fn of(&self, origin: &str) -> u64 {
+    pub(crate) fn of(&self, origin: &str) -> u64 {
         self.by_origin.get(origin).copied().unwrap_or_default()
     }
 }
 
 /// A load on its threads.
-pub(super) struct Load {
+pub(crate) struct Load {
     stop: Arc<AtomicBool>,
     tally: Arc<Mutex<Tally>>,
     threads: Vec<JoinHandle<()>>,
@@ -45,12 +45,12 @@ pub(super) struct Load {
 
 impl Load {
     /// Starts so many clients that keep their connections, and so many that don't.
-    pub(super) fn start(world: &World, kept: usize, fresh: usize) -> Result<Self> {
+    pub(crate) fn start(world: &World, kept: usize, fresh: usize) -> Result<Self> {
         Self::asking(world, kept, fresh, &[])
     }
 
     /// As [`Self::start`], with a header.
-    pub(super) fn asking(
+    pub(crate) fn asking(
         world: &World,
         kept: usize,
         fresh: usize,
@@ -66,12 +66,12 @@ impl Load {
     }
 
     /// What was done so far, forgotten here.
-    pub(super) fn take(&self) -> Tally {
+    pub(crate) fn take(&self) -> Tally {
         std::mem::take(&mut self.tally.lock().expect("a client panicked"))
     }
 
     /// Waits for so many more good answers.
-    pub(super) fn wait_for(&self, count: u64) -> Result<()> {
+    pub(crate) fn wait_for(&self, count: u64) -> Result<()> {
         let good = || self.tally.lock().expect("a client panicked").good();
         let (before, deadline) = (good(), Instant::now() + PATIENCE);
         while good() < before + count {
@@ -82,7 +82,7 @@ impl Load {
     }
 
     /// Stops, and what it came to since the last [`Self::take`].
-    pub(super) fn finish(mut self) -> Result<Tally> {
+    pub(crate) fn finish(mut self) -> Result<Tally> {
         self.stop.store(true, Ordering::Relaxed);
         for thread in self.threads.drain(..) {
             ensure!(thread.join().is_ok(), "a client panicked");
@@ -91,7 +91,7 @@ impl Load {
     }
 
     /// As [`Self::finish`]; an error if anything failed, or nothing was done.
-    pub(super) fn check(self) -> Result<Tally> {
+    pub(crate) fn check(self) -> Result<Tally> {
         let tally = self.finish()?;
         let first = tally.failures.iter().take(5).cloned().collect::<Vec<_>>().join("; ");
         ensure!(tally.failures.is_empty(), "{} failures: {first}", tally.failures.len());

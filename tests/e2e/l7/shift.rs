@@ -1,7 +1,9 @@
 //! `lb shift`: traffic moves step by step, and back where the new side fails.
 
+use std::time::Duration;
+
 use anyhow::{Context, Result};
-use lb_tests::Daemon;
+use lb_tests::{Daemon, server::Origin};
 use serde_json::{Value, json};
 
 use super::{
@@ -90,6 +92,27 @@ fn a_new_side_that_fails_gets_nothing_more() -> Result<()> {
     for _ in 0..20 {
         assert_eq!(world.get("/")?.status, 200, "green gets nothing");
     }
+    Ok(())
+}
+
+#[test]
+fn a_new_side_that_is_slow_gets_nothing_more() -> Result<()> {
+    let world = World::new(1)?;
+    let slow = |method: &str, _: &str| {
+        std::thread::sleep(Duration::from_secs(1));
+        (method == "GET").then(|| (200, b"b".to_vec()))
+    };
+    let _green = Origin::hooked(&world.ns, origin_at(1), "b", Some(Box::new(slow)))?;
+    let daemon = world.start(&blue_green())?;
+    let load = Load::start(&world, 2, 2)?;
+    load.wait_for(20)?;
+    let line = "shift app blue green --steps 10,100 --every 20s --max-p99 300ms";
+    daemon.ok(&line.split(' ').collect::<Vec<_>>())?;
+    let row = wait(&daemon, "rolled back")?;
+    let why = row["reason"].as_str().context("a reason")?;
+    assert!(why.contains("green: 99% of ") && why.contains("more than 300ms"), "{why}");
+    assert_eq!(told(&daemon, 3)?[2], "lb.shift.rolledback");
+    load.check()?;
     Ok(())
 }
 

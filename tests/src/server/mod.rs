@@ -8,6 +8,6 @@ mod origin;
 mod tcp;
 pub mod udp;
 
-pub use origin::Origin;
+pub use origin::{Hook, Origin};
 pub use tcp::{Handler, TcpServer};
 pub use udp::UdpEcho;

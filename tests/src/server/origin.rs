@@ -12,7 +12,7 @@
 //! | `/die` | nothing: the connection ends |
 //! | `/upgrade` | 101, then every byte back |
 //! | `/health` | the name with the status set |
-//! | any other | the name |
+//! | any other | the name, unless a [`Hook`] knows better |
 
 mod message;
 
@@ -40,8 +40,13 @@ pub struct Origin {
     state: Arc<State>,
 }
 
+/// Answers instead of the table above: status and body by method and path; `None` leaves it to the
+/// table.
+pub type Hook = dyn Fn(&str, &str) -> Option<(u16, Vec<u8>)> + Send + Sync;
+
 struct State {
     name: String,
+    hook: Option<Box<Hook>>,
     health: AtomicU16,
     requests: AtomicU64,
     checks: AtomicU64,
@@ -50,8 +55,19 @@ struct State {
 impl Origin {
     /// Listens on `address` inside `ns`.
     pub fn start(ns: &Namespace, address: SocketAddr, name: &str) -> anyhow::Result<Self> {
+        Self::hooked(ns, address, name, None)
+    }
+
+    /// As [`Self::start`], with answers of the caller's own.
+    pub fn hooked(
+        ns: &Namespace,
+        address: SocketAddr,
+        name: &str,
+        hook: Option<Box<Hook>>,
+    ) -> anyhow::Result<Self> {
         let state = Arc::new(State {
             name: name.to_owned(),
+            hook,
             health: AtomicU16::new(200),
             requests: AtomicU64::new(0),
             checks: AtomicU64::new(0),
@@ -114,6 +130,11 @@ fn answer(
     let bytes = || pattern::bytes(first as usize, first);
     let name = format!("{}\n", state.name).into_bytes();
     let length = |status: u16, body: Vec<u8>| whole(status, &body, request, &state.name);
+    if let Some((status, body)) = state.hook.as_ref().and_then(|hook| hook(&request.method, &path))
+    {
+        writer.write_all(&length(status, body))?;
+        return Ok(true);
+    }
     match word {
         "head" => writer.write_all(&length(200, request.head.clone()))?,
         "health" => writer.write_all(&length(state.health.load(Ordering::Relaxed), name))?,

@@ -122,6 +122,10 @@ impl Tables {
             Arc::make_mut(&mut self.slots).insert(service.id.clone(), slot);
             return;
         };
+        // No router leads to it any more; requests that were routed before go where they would have.
+        if service.gone && !service.backends.iter().any(|backend| backend.expired) {
+            return;
+        }
         let old = slot.current.load();
         if !old.is_made_from(service, &transport, part) {
             slot.current.store(Arc::new(Balanced::new(service, &transport, Some(&old), part)));

@@ -66,6 +66,22 @@ fn session_stays(running: &Running, cookie: &str) {
     }
 }
 
+/// A route that was found before the change leads to a service that is gone when it gets there.
+#[test]
+fn a_service_that_is_gone_answers_who_is_on_the_way_to_it() {
+    let origin = Origin::answering(A);
+    let mut running = Running::before(&[origin.address]);
+    let there = (*running.snapshot.services[&id("web")]).clone();
+    for (gone, answer) in [(true, "by a"), (false, "no server is available\n")] {
+        let mut leaving = Service { gone, ..there.clone() };
+        leaving.backends[0].leaving = true;
+        running.snapshot.services.insert(id("web"), Arc::new(leaving));
+        running.proxy.follow(&running.snapshot);
+        let said = running.say(GET);
+        assert!(said.ends_with(answer), "gone: {gone}: {said}");
+    }
+}
+
 #[test]
 fn the_fallback_answers_while_no_server_of_the_main_one_is_up() {
     let (a, b) = (Origin::answering(A), Origin::answering(B));
