@@ -38,7 +38,8 @@ const HTTPS: &str = r#"
 import http.server, ssl, sys
 class Well(http.server.BaseHTTPRequestHandler):
     def do_GET(self):
-        self.send_response(200 if self.path == "/health" else 404); self.end_headers()
+        self.send_response(200 if self.path == "/health" else 404)
+        self.send_header("Content-Length", "0"); self.end_headers()
     def log_message(self, *_): pass
 server = http.server.ThreadingHTTPServer(("127.0.0.1", 9443), Well)
 tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER); tls.load_cert_chain(sys.argv[1], sys.argv[2])

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use anyhow::{Result, ensure};
 use lb_tests::{Daemon, Docker, Namespace, server::Origin};
-use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
+use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair};
 
 use super::{
     agent::{ask, bash, register, until, visit},
@@ -16,6 +16,7 @@ use super::{
 fn certificates(folder: &Path) -> Result<()> {
     let key = KeyPair::generate()?;
     let mut params = CertificateParams::new(Vec::new())?;
+    params.distinguished_name.push(DnType::CommonName, "authority");
     params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
     std::fs::write(folder.join("ca.pem"), params.self_signed(&key)?.pem())?;
     let issuer = Issuer::new(params, key);
@@ -24,7 +25,9 @@ fn certificates(folder: &Path) -> Result<()> {
     {
         let key = KeyPair::generate()?;
         let names: Vec<String> = names.into_iter().map(str::to_owned).collect();
-        let cert = CertificateParams::new(names)?.signed_by(&key, &issuer)?;
+        let mut params = CertificateParams::new(names)?;
+        params.distinguished_name.push(DnType::CommonName, name);
+        let cert = params.signed_by(&key, &issuer)?;
         std::fs::write(folder.join(format!("{name}.pem")), cert.pem())?;
         std::fs::write(folder.join(format!("{name}.key")), key.serialize_pem())?;
     }

@@ -69,6 +69,9 @@ fn service(
         port: raw.port.get().map(|port| port.u16()),
         labels: raw.labels.get().map(|labels| labels.0.clone()).unwrap_or_default(),
     };
+    if !raw.kind.is_absent() && raw.kind.get().is_none() {
+        return None;
+    }
     labels(key, &service, raw.labels.at().map_or(&at.spot, |at| &at.spot), exposure, faults);
     Some(service)
 }

@@ -201,6 +201,8 @@ impl Task {
         let check = json!({
             "CheckID": check(entry),
             "Name": "lb renews this",
+            // It serves by now; and who registers it anew takes nothing away for a moment.
+            "Status": "passing",
             "TTL": seconds(self.settings.ttl),
             "DeregisterCriticalServiceAfter": seconds(self.settings.deregister_after),
         });

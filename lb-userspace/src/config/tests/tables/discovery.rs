@@ -58,7 +58,7 @@ refused! {
     a_service_without_a_name: "providers: { dns: { services: { a: {} } } }" => "\"name\" is missing";
     a_name_that_is_none: "providers: { dns: { services: { a: { name: 'a b', port: 1 } } } }" => "is no name of DNS";
     addresses_without_a_port: "providers: { dns: { services: { a: { name: a.example } } } }" => "give `port`";
-    records_of_another_type: "providers: { dns: { services: { a: { name: a.example, type: MX } } } }" => "expected A, AAAA or SRV";
+    records_of_another_type: "providers: { dns: { services: { a: { name: a.example, type: MX } } } }" => "\"AAAA\" or \"SRV\"";
     a_label_of_dns_that_is_wrong: "providers: { dns: { services: { a: { name: a.example, port: 1, labels: { traefik.http.routers.a.rul: x } } } } }" => "traefik.http.routers.a.rul";
     a_label_without_a_value: "providers: { dns: { services: { a: { name: a.example, port: 1, labels: [x] } } } }" => "key=value";
     a_name_server_by_name: "providers: { dns: { resolvers: [dns.example], services: { a: { name: a.example, port: 1 } } } }" => "the address of a name server";
