@@ -120,7 +120,7 @@ impl Ranks {
     fn chain(&self, draft: &mut ServiceDraft, ranks: &[u16]) -> Vec<ServiceDraft> {
         let owner = draft.service.id.clone();
         let id = |kind: &str, rank: u16| {
-            Id::new(owner.protocol, &format!("{}-{kind}{rank}", owner.name), NAME)
+            Id::new(owner.protocol, format!("{}-{kind}{rank}", owner.name), NAME)
         };
         let mut out: Vec<ServiceDraft> = Vec::new();
         for rank in ranks {
