@@ -4,9 +4,14 @@
 
 mod chunked;
 mod config;
+mod consul;
+mod dns;
 mod head;
 mod hello;
+mod keys;
+mod labels;
 mod mutate;
+mod registration;
 mod rule;
 
 use std::{
@@ -27,10 +32,10 @@ const MOST_KEPT: usize = 4000;
 /// No input may take longer, on a machine that does other things besides.
 const SLOWEST: Duration = Duration::from_secs(10);
 
-/// How long new inputs are tried: `LB_FUZZ_SECONDS`, else ten.
+/// How long new inputs are tried: `LB_FUZZ_SECONDS`, else six.
 fn seconds() -> Duration {
     let named = env::var("LB_FUZZ_SECONDS").ok().and_then(|text| text.parse().ok());
-    Duration::from_secs(named.unwrap_or(10))
+    Duration::from_secs(named.unwrap_or(6))
 }
 
 /// Fuzzes `check`, which panics where something is wrong, and otherwise tells what kind of outcome

@@ -155,7 +155,10 @@ impl Client {
     }
 
     fn judge(&self, path: &str, answer: Answer) -> Result<Answer, String> {
-        if answer.headers.get("x-consul-knownleader").is_some_and(|value| value == "false") {
+        let is_leaderless =
+            answer.headers.get("x-consul-knownleader").is_some_and(|value| value == "false");
+        // A refusal says so, too, whatever the reason.
+        if is_leaderless && answer.status.is_success() {
             return Err(format!("{}: no leader, so that it can't be relied on", self.authority));
         }
         if answer.status.is_success() || answer.status == StatusCode::NOT_FOUND {

@@ -7,8 +7,8 @@
 mod api;
 mod change;
 mod checks;
-mod decode;
-mod dns;
+pub(crate) mod decode;
+pub(crate) mod dns;
 pub(crate) mod export;
 mod hub;
 mod log;

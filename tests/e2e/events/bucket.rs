@@ -13,7 +13,7 @@ const PROVIDER: &str = "providers: { nats: { servers: \"nats://127.0.0.1:4222\",
      entryPoints: { web: { address: \"127.0.0.1:8080\" } }\n";
 
 /// The bucket that daemons make.
-async fn bucket(client: async_nats::Client) -> Result<Store> {
+pub(super) async fn bucket(client: async_nats::Client) -> Result<Store> {
     let context = jetstream::new(client);
     loop {
         match context.get_key_value("lb").await {

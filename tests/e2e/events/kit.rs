@@ -154,11 +154,20 @@ pub(crate) fn client<T: Send>(
     ns: &Namespace,
     work: impl AsyncFnOnce(async_nats::Client) -> Result<T> + Send,
 ) -> Result<T> {
+    client_within(ns, PATIENCE, work)
+}
+
+/// As [`client`], for what takes longer.
+pub(crate) fn client_within<T: Send>(
+    ns: &Namespace,
+    patience: Duration,
+    work: impl AsyncFnOnce(async_nats::Client) -> Result<T> + Send,
+) -> Result<T> {
     ns.run(|| {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         runtime.block_on(async {
             let client = tokio::time::timeout(PATIENCE, async_nats::connect(NATS)).await??;
-            tokio::time::timeout(PATIENCE, work(client)).await?
+            tokio::time::timeout(patience, work(client)).await?
         })
     })
 }

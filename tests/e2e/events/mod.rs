@@ -1,6 +1,7 @@
 //! What happens, told: server-sent events, and NATS by its real server.
 
 mod bucket;
+mod churn;
 pub(crate) mod kit;
 mod requests;
 mod sse;

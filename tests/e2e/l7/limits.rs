@@ -5,7 +5,10 @@ use std::time::Instant;
 use anyhow::{Context, Result};
 use lb_tests::client::http1::{Connection, request};
 
-use super::kit::{PATIENCE, World, app};
+use super::{
+    kit::{PATIENCE, WEB, World, app},
+    watch::{FRESH, fresh, memory, p99},
+};
 
 /// `app` with more keys of the entry point.
 fn with(more: &str) -> String {
@@ -74,31 +77,51 @@ fn a_body_that_doesnt_come_is_408() -> Result<()> {
     Ok(())
 }
 
-/// Clients that send a byte now and then take nobody's place.
+/// Clients that send a few bytes now and then take nobody's place, and little memory, which others get
+/// after them.
 #[test]
 fn slow_clients_leave_a_fresh_one_served() -> Result<()> {
+    const SLOW: usize = 5000;
+    /// Bytes of the daemon's for each: a buffer for its head, and what a connection is.
+    const EACH: u64 = 8 * 1024;
     let world = World::new(1)?;
-    let timeouts = "transport: { respondingTimeouts: { headTimeout: 60s } }";
+    let timeouts = "transport: { respondingTimeouts: { headTimeout: 300s } }";
     let daemon = world.start(&with(timeouts))?;
-    let mut slow: Vec<Connection> = (0..500).map(|_| world.connect()).collect::<Result<_>>()?;
-    for connection in &mut slow {
-        connection.send(b"GET /slow HTTP/1.1\r\nHost: lb\r\n")?;
-    }
-    for round in 0..3 {
-        for (n, connection) in slow.iter_mut().enumerate() {
-            connection.send(format!("X-{round}: {n}\r\n").as_bytes())?;
+    fresh(&world, 20)?;
+    let before = memory(&daemon)?;
+    let mut after = Vec::new();
+    for wave in 0..3 {
+        let open = || (0..SLOW).map(|_| Connection::open(WEB)).collect::<Result<Vec<_>>>();
+        let mut slow = world.ns.run(open)?;
+        for connection in &mut slow {
+            connection.send(b"GET /slow HTTP/1.1\r\nHost: lb\r\n")?;
         }
-        for _ in 0..20 {
-            assert_eq!(world.get("/")?.brief(), (200, "a".to_owned()));
+        let served = world.origins[0].requests();
+        let mut took = Vec::new();
+        for round in 0..3 {
+            for (n, connection) in slow.iter_mut().enumerate() {
+                connection.send(format!("X-{round}: {n}\r\n").as_bytes())?;
+                if n % 100 == 0 {
+                    took.extend(fresh(&world, 1)?);
+                }
+            }
+        }
+        took.sort();
+        let most = memory(&daemon)?;
+        let each = (most.saturating_sub(before)) * 1024 / SLOW as u64;
+        println!("wave {wave}: p99 of fresh clients {:?}, {each} bytes a slow one", p99(&took));
+        assert!(p99(&took) < FRESH, "fresh clients waited: {:?}", p99(&took));
+        assert!(each < EACH, "{each} bytes a slow client");
+        assert_eq!(world.origins[0].requests() - served, 150, "half a request went on");
+        after.push(most);
+        // They are served once they are whole.
+        for connection in slow.iter_mut().take(200) {
+            connection.send(b"\r\n")?;
+            assert_eq!(connection.answer("GET")?.brief(), (200, "a".to_owned()));
         }
     }
-    assert_eq!(world.origins[0].requests(), 60, "half a request went on");
-    // They are served once they are whole.
-    for connection in &mut slow {
-        connection.send(b"\r\n")?;
-        assert_eq!(connection.answer("GET")?.brief(), (200, "a".to_owned()));
-    }
-    drop(slow);
+    let (first, last) = (after[0], after[2]);
+    assert!(last < first + (first - before) / 4 + 4096, "memory doesn't return: {after:?} KiB");
     daemon.ok(&["status"])?;
     Ok(())
 }

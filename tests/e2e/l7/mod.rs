@@ -25,4 +25,4 @@ mod streams;
 mod takeover;
 mod tls;
 mod upgrade;
-mod watch;
+pub(crate) mod watch;

@@ -11,10 +11,10 @@ use lb_tests::Daemon;
 use super::kit::World;
 
 /// No fresh client may wait longer, on a machine that does other things besides.
-pub(super) const FRESH: Duration = Duration::from_secs(2);
+pub(crate) const FRESH: Duration = Duration::from_secs(2);
 
 /// Memory that a daemon has now, in KiB.
-pub(super) fn memory(daemon: &Daemon<'_>) -> Result<u64> {
+pub(crate) fn memory(daemon: &Daemon<'_>) -> Result<u64> {
     let pid = daemon.pid().context("not running")?;
     let status = fs::read_to_string(format!("/proc/{pid}/status"))?;
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).context("VmRSS")?;
@@ -22,7 +22,7 @@ pub(super) fn memory(daemon: &Daemon<'_>) -> Result<u64> {
 }
 
 /// How long each of so many fresh clients waits for an answer, sorted.
-pub(super) fn fresh(world: &World, count: usize) -> Result<Vec<Duration>> {
+pub(crate) fn fresh(world: &World, count: usize) -> Result<Vec<Duration>> {
     let mut took = Vec::with_capacity(count);
     for _ in 0..count {
         let begun = Instant::now();
@@ -35,6 +35,6 @@ pub(super) fn fresh(world: &World, count: usize) -> Result<Vec<Duration>> {
 }
 
 /// The time that 99 of 100 don't exceed.
-pub(super) fn p99(sorted: &[Duration]) -> Duration {
+pub(crate) fn p99(sorted: &[Duration]) -> Duration {
     sorted.get((sorted.len() * 99 / 100).min(sorted.len() - 1)).copied().unwrap_or_default()
 }

@@ -12,7 +12,7 @@ use std::{
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use serde::Deserialize;
 
-use super::{client, entry::Entry};
+use super::{client, entry};
 use crate::{
     model::{ConsulCatalog, Settings},
     provider::{
@@ -214,8 +214,7 @@ impl<'a> Follower<'a> {
             async move {
                 let path = format!("/v1/health/service/{}{}", encoded(&name), dc(datacenter, '?'));
                 let answer = client.get(&path, Duration::ZERO).await?;
-                let entries: Vec<Entry> = parse(&answer)?;
-                let found = entries.iter().map(|entry| entry.instance(states)).collect();
+                let found = entry::instances(&answer.body, states)?;
                 Ok::<(String, Vec<Instance>), String>((name, found))
             }
         };

@@ -6,10 +6,20 @@ use serde::Deserialize;
 
 use super::super::discovery::{Health, Instance};
 
+/// The instances of a service, from what `/v1/health/service/NAME` answers.
+///
+/// # Errors
+/// It is no such answer.
+pub(crate) fn instances(body: &[u8], states: &[String]) -> Result<Vec<Instance>, String> {
+    let entries: Vec<Entry> =
+        serde_json::from_slice(body).map_err(|e| format!("what it says can't be read: {e}"))?;
+    Ok(entries.iter().map(|entry| entry.instance(states)).collect())
+}
+
 /// An element of `/v1/health/service/NAME`.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "PascalCase")]
-pub(super) struct Entry {
+struct Entry {
     node: Node,
     service: Service,
     #[serde(default)]
@@ -109,7 +119,7 @@ impl Found<'_> {
 }
 
 impl Entry {
-    pub(super) fn instance(&self, states: &[String]) -> Instance {
+    fn instance(&self, states: &[String]) -> Instance {
         let order = |status: &str| match status {
             "passing" => 0,
             "warning" => 1,

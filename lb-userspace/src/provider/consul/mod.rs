@@ -1,7 +1,7 @@
 //! `providers.consulCatalog` and `providers.consul`: services of a Consul with their tags, and keys.
 
 mod catalog;
-pub(super) mod entry;
+pub(crate) mod entry;
 mod kv;
 pub(crate) mod register;
 

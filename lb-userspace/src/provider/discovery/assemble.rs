@@ -56,9 +56,12 @@ impl Assembler {
         order.sort_by_key(|one| (one.leaving, one.since, &one.id));
         let mut pool = Pool::default();
         for instance in order {
-            let read = match before.remove(&instance.id) {
-                Some((last, read)) if last == *instance => read,
-                _ => Arc::new(read(instance, &self.rules)),
+            let (id, (last, read)) = match before.remove_entry(&instance.id) {
+                Some(known) if known.1.0 == *instance => known,
+                _ => {
+                    let read = Arc::new(read(instance, &self.rules));
+                    (instance.id.clone(), (instance.clone(), read))
+                }
             };
             match &*read {
                 Read::Sound(document) => pool.add(instance, document),
@@ -67,7 +70,7 @@ impl Assembler {
                     pool.assembled.faults.extend(faults.iter().cloned());
                 }
             }
-            self.read.insert(instance.id.clone(), (instance.clone(), read));
+            self.read.insert(id, (last, read));
         }
         for draft in &mut pool.assembled.document.services {
             // Whoever came first: what is the same stays the same.

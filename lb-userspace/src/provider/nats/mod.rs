@@ -64,7 +64,7 @@ impl Source for Bucket {
 }
 
 fn read(origin: &str, state: &State, assembler: &mut Assembler) -> Outcome {
-    let pairs = state.keys.iter().map(|(key, value)| (key.as_str(), value.as_str()));
+    let pairs = state.keys.iter().map(|(key, value)| (&**key, &**value));
     let tree = Tree::read(origin, Style::Slashed, pairs, |key| after_root(key, ""));
     let mut parsed = build::keys(&tree, NAME);
     let instances = state.instances();

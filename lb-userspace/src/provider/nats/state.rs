@@ -1,6 +1,6 @@
 //! What a bucket says.
 
-use std::{collections::BTreeMap, net::SocketAddr, time::Duration};
+use std::{collections::BTreeMap, net::SocketAddr, sync::Arc, time::Duration};
 
 use serde::{Deserialize, Serialize};
 
@@ -10,13 +10,14 @@ use crate::{
     provider::discovery::Instance,
 };
 
-/// Keys and instances. Kept on disk.
+/// Keys and instances. Kept on disk. A copy of it is handed over at every change, and compared with the
+/// one before: what stays the same is shared.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct State {
     /// Configuration, by keys without the root, their parts unescaped.
-    pub(super) keys: BTreeMap<String, String>,
+    pub(super) keys: BTreeMap<Arc<str>, Arc<str>>,
     /// By `NAME/ID`.
-    instances: BTreeMap<String, Told>,
+    instances: BTreeMap<Arc<str>, Arc<Told>>,
 }
 
 /// An instance as it says of itself, and since which revision it has been there.
@@ -52,7 +53,7 @@ impl State {
         let text = String::from_utf8_lossy(value);
         let Some(id) = key.strip_prefix(SERVICES) else {
             if !key.starts_with(RUNTIME) {
-                self.keys.insert(plain(key), text.into_owned());
+                self.keys.insert(plain(key).into(), text.into());
             }
             return None;
         };
@@ -60,7 +61,7 @@ impl State {
         let ttl = value.as_ref().ok().and_then(|body| body.ttl.as_deref());
         let ttl = ttl.and_then(|ttl| parse_duration(ttl).ok());
         let since = self.instances.get(id).map_or(revision, |told| told.since);
-        self.instances.insert(id.to_owned(), Told { value, since });
+        self.instances.insert(id.into(), Arc::new(Told { value, since }));
         ttl
     }
 
@@ -68,7 +69,7 @@ impl State {
     pub(super) fn remove(&mut self, key: &str) {
         match key.strip_prefix(SERVICES) {
             Some(id) => drop(self.instances.remove(id)),
-            None => drop(self.keys.remove(&plain(key))),
+            None => drop(self.keys.remove(&*plain(key))),
         }
     }
 

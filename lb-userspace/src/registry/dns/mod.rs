@@ -3,7 +3,7 @@
 mod answer;
 mod serve;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 pub(crate) use answer::Zone;
 pub(crate) use serve::serve;

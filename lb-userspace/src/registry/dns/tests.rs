@@ -14,7 +14,7 @@ use crate::registry::{
     types::{Check, Instance, Status, Weights},
 };
 
-fn zone() -> Zone {
+pub(crate) fn zone() -> Zone {
     Zone {
         domain: Name::from_ascii("consul.").unwrap(),
         datacenter: "dc1".into(),
@@ -25,7 +25,7 @@ fn zone() -> Zone {
 }
 
 /// `api` has two that pass, one that warns and one that is critical; `db` a name for an address.
-fn state() -> State {
+pub(crate) fn state() -> State {
     let mut state = State::default();
     let mut index = 1;
     let mut add = |change| {
