@@ -26,7 +26,7 @@ use crate::{
 pub(crate) fn anticipate(p: &Packet, entry: &VipEntry, scratch: &mut Scratch) -> Result<(), Exit> {
     let target = &mut scratch.target;
     if matches!(entry.algorithm, vips::algorithm::MAGLEV | vips::algorithm::SOURCE_HASH) {
-        target.choice = select::select(&p.tuple, target.vip, target.hash);
+        target.choice = select::select(&p.tuple, target.vip);
         if target.choice != 0
             && let Some(b) = BACKENDS.get(target.choice as u32)
         {
@@ -53,7 +53,7 @@ pub(crate) fn begin<F: Frame>(
     }
     let chosen = target.choice != 0;
     if !chosen {
-        target.choice = select::select(&p.tuple, id, hash);
+        target.choice = select::select(&p.tuple, id);
     }
     let choice = target.choice;
     if choice >> 32 == 0 {
