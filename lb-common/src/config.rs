@@ -54,12 +54,16 @@ pub struct KernelConfig {
     pub tcp_closed: u32,
     /// answered UDP.
     pub udp: u32,
+    /// Keys of the hash that chooses a backend for a new flow: nodes that are to choose alike have
+    /// the same. They may change; what is in the flow table stays where it is.
+    pub choice_key: HashKey,
 }
 
 const _: () = {
-    assert!(size_of::<KernelConfig>() == 152);
+    assert!(size_of::<KernelConfig>() == 248);
     assert!(core::mem::offset_of!(KernelConfig, est_buckets) == 96);
     assert!(core::mem::offset_of!(KernelConfig, min_mtu) == 124);
+    assert!(core::mem::offset_of!(KernelConfig, choice_key) == 152);
 };
 
 #[cfg(feature = "user")]

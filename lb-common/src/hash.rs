@@ -9,7 +9,7 @@
 
 use crate::{Addr, addr};
 
-/// Keys of the hash; every word random, chosen once for the life of the tables.
+/// Keys of the hash; every word random.
 pub type HashKey = [u64; 12];
 
 /// Stafford's variant 13 of MurmurHash3's 64-bit finaliser.

@@ -34,7 +34,7 @@ pub(crate) fn begin<F: Frame>(
     if picked_up {
         may_pick_up(p, entry)?;
     }
-    let choice = select::select(&p.tuple, id, hash);
+    let choice = select::select(&p.tuple, id);
     if choice >> 32 == 0 {
         return Err(empty(p, entry));
     }

@@ -25,14 +25,14 @@ pub(crate) struct Choice {
 /// Chooses for a new flow; `None` when the service has no backend.
 /// Returned as `slot << 32 | backend`, with a slot (plus one) of 0 for none.
 #[inline(always)]
-pub(crate) fn select(t: &Tuple, vip: u32, flow_hash: u64) -> u64 {
-    lb_select(t, vip, flow_hash)
+pub(crate) fn select(t: &Tuple, vip: u32) -> u64 {
+    lb_select(t, vip)
 }
 
 /// As [`select`].
 #[unsafe(no_mangle)]
 #[inline(never)]
-extern "C" fn lb_select(t: *const Tuple, vip: u32, flow_hash: u64) -> u64 {
+extern "C" fn lb_select(t: *const Tuple, vip: u32) -> u64 {
     let Some(entry) = crate::vip::entry(vip) else {
         return 0;
     };
@@ -40,14 +40,14 @@ extern "C" fn lb_select(t: *const Tuple, vip: u32, flow_hash: u64) -> u64 {
         return 0;
     }
     // SAFETY: not null.
-    match choose(unsafe { &*t }, vip, entry, flow_hash) {
+    match choose(unsafe { &*t }, vip, entry) {
         Some(c) => u64::from(c.slot) << 32 | u64::from(c.backend),
         None => 0,
     }
 }
 
 #[inline(always)]
-fn choose(p: &Tuple, vip: u32, entry: &VipEntry, flow_hash: u64) -> Option<Choice> {
+fn choose(p: &Tuple, vip: u32, entry: &VipEntry) -> Option<Choice> {
     if entry.ring == NO_RING || entry.ring_len == 0 {
         return None;
     }
@@ -57,11 +57,14 @@ fn choose(p: &Tuple, vip: u32, entry: &VipEntry, flow_hash: u64) -> Option<Choic
     let ring = RINGS.get_value(entry.ring, &first)?;
     let len = entry.ring_len;
     let start = match entry.algorithm {
-        // bits that neither bucket nor signature use alone
-        algorithm::MAGLEV => hash::index(flow_hash.rotate_left(16), len),
+        // not by the hash of the flow table, whose keys are this host's alone
+        algorithm::MAGLEV => {
+            let config: &KernelConfig = crate::maps::config().ok()?;
+            hash::index(hash::flow(&config.choice_key, &p.src, &p.dst, p.ports, p.proto), len)
+        }
         algorithm::SOURCE_HASH => {
             let config: &KernelConfig = crate::maps::config().ok()?;
-            hash::index(hash::source(&config.hash_key, &p.src), len)
+            hash::index(hash::source(&config.choice_key, &p.src), len)
         }
         algorithm::ROUND_ROBIN => next(vip, len)?,
         // SAFETY: a helper without pointers.

@@ -80,6 +80,7 @@ fn changes(times: &mut Times) -> Result<()> {
     let mut datapath = Datapath::open(&paths, &settings.datapath)?;
     let config = datapath.base_config()?;
     let facts = KernelFacts {
+        choice_key: [1; 12],
         hash_key: config.hash_key,
         est_buckets: config.est_buckets,
         half_buckets: config.half_buckets,

@@ -2,6 +2,7 @@
 
 use std::{
     fs::{self, File},
+    os::unix::fs::MetadataExt,
     path::Path,
     process::{Child, Command, Output, Stdio},
     sync::{Arc, Mutex, PoisonError, Weak},
@@ -32,6 +33,7 @@ pub struct Docker {
     /// Where its bridges are.
     pub ns: Namespace,
     folder: TempDir,
+    more: Vec<String>,
     child: Child,
 }
 
@@ -51,27 +53,33 @@ impl Docker {
 
     /// One of the caller's own.
     pub fn start() -> Result<Self> {
+        Self::start_with(|_| Ok(Vec::new()))
+    }
+
+    /// As [`Self::start`], with more arguments, which may name files in its folder.
+    pub fn start_with(more: impl FnOnce(&Path) -> Result<Vec<String>>) -> Result<Self> {
         let ns = Namespace::new("docker")?;
         let folder = tempfile::Builder::new().prefix(&format!("{}-", unique_name())).tempdir()?;
-        let root = folder.path();
-        let log = File::create(root.join("log"))?;
-        // A process namespace: whatever the daemon starts ends with it.
-        let mut command = Command::new("unshare");
-        command.args(["--mount", "--pid", "--fork", "--kill-child", "--mount-proc", "sh", "-c"]);
-        command.arg("mount --make-rprivate / && exec dockerd \"$@\"").arg("dockerd");
-        for (option, name) in [("--data-root", "data"), ("--exec-root", "exec"), ("-p", "pid")] {
-            command.arg(option).arg(root.join(name));
-        }
-        command.arg("-H").arg(format!("unix://{}", root.join("d.sock").display()));
-        command.args(["--iptables=false", "--ip6tables=false", "--ip-forward=false"]);
-        command.args(["--ip-masq=false", "--userland-proxy=false", "--storage-driver", "overlay2"]);
-        command.env("PATH", engine::path()).stdin(Stdio::null());
-        command.stdout(log.try_clone()?).stderr(log);
-        let child = ns.start(&mut command)?;
-        let docker = Self { ns, folder, child };
+        let more = more(folder.path())?;
+        let child = spawn(&ns, folder.path(), &more)?;
+        let docker = Self { ns, folder, more, child };
         docker.wait()?;
         docker.import()?;
         Ok(docker)
+    }
+
+    /// `kill -9` of the daemon, which takes its containers along.
+    pub fn kill(&mut self) -> Result<()> {
+        self.child.kill()?;
+        self.child.wait()?;
+        Ok(())
+    }
+
+    /// Starts it again, after [`Self::kill`], with what it has on disk.
+    pub fn run_again(&mut self) -> Result<()> {
+        let _stale = fs::remove_file(self.folder().join("pid"));
+        self.child = spawn(&self.ns, self.folder.path(), &self.more)?;
+        self.wait()
     }
 
     /// Its endpoint.
@@ -142,11 +150,80 @@ impl Docker {
 
     /// Sends a signal to the daemon itself.
     pub fn signal(&self, signal: Signal) -> Result<()> {
+        Ok(kill(Pid::from_raw(self.daemon()?), signal)?)
+    }
+
+    /// The daemon's process, below the one that made its namespaces.
+    fn daemon(&self) -> Result<i32> {
         let pid = self.child.id();
         let children = fs::read_to_string(format!("/proc/{pid}/task/{pid}/children"))?;
         let daemon = children.split_whitespace().next().context("dockerd has ended")?;
-        Ok(kill(Pid::from_raw(daemon.parse()?), signal)?)
+        Ok(daemon.parse()?)
     }
+
+    /// Gives this host an address in an overlay network, as a node has one whose containers run in it:
+    /// the network's bridge stands in a namespace of the daemon's own.
+    pub fn join_overlay(&self, network: &str, address: &str) -> Result<()> {
+        let id = self.ok(&["network", "inspect", "-f", "{{.Id}}", network])?;
+        let id = id.get(..10).context("a short id")?;
+        let bridge =
+            format!("/proc/{}/root{}/exec/netns/1-{id}", self.daemon()?, self.folder().display());
+        // A namespace without a name is named by a process in it.
+        let mut inside = Command::new("nsenter")
+            .arg(format!("--net={bridge}"))
+            .args(["sleep", "60"])
+            .stdin(Stdio::null())
+            .spawn()?;
+        let is_in = || -> Result<bool> {
+            let of = |path: String| fs::metadata(path).map(|meta| meta.ino());
+            Ok(of(format!("/proc/{}/ns/net", inside.id()))? == of(bridge.clone())?)
+        };
+        let deadline = Instant::now() + PATIENCE;
+        while !is_in()? && Instant::now() < deadline {
+            sleep(Duration::from_millis(5));
+        }
+        let done = self.ns.ip_batch(&format!(
+            "link add ovl0 type veth peer name ovl1\naddr add {address} dev ovl0\nlink set ovl0 up\n\
+             link set ovl1 netns {}\n",
+            inside.id()
+        ));
+        let _ended = inside.kill().and_then(|()| inside.wait());
+        done?;
+        let plugged = Command::new("nsenter")
+            .arg(format!("--net={bridge}"))
+            .args(["ip", "link", "set", "ovl1", "master", "br0", "up"])
+            .status()?;
+        ensure!(plugged.success(), "the overlay's bridge: {plugged}");
+        Ok(())
+    }
+
+    /// What a task of a service runs: a server that says `name`.
+    pub fn service(&self, name: &str, labels: &[&str], more: &[&str]) -> Result<()> {
+        let who = format!("NAME={name}");
+        let mut args = vec!["service", "create", "--detach", "--name", name, "-e", &who];
+        labels.iter().for_each(|label| args.extend(["--label", *label]));
+        args.extend(more);
+        args.extend([IMAGE, "/bin/busybox", "sh", "-c", SERVE]);
+        self.ok(&args).map(drop)
+    }
+}
+
+fn spawn(ns: &Namespace, root: &Path, more: &[String]) -> Result<Child> {
+    let log = File::options().create(true).append(true).open(root.join("log"))?;
+    // A process namespace: whatever the daemon starts ends with it.
+    let mut command = Command::new("unshare");
+    command.args(["--mount", "--pid", "--fork", "--kill-child", "--mount-proc", "sh", "-c"]);
+    command.arg("mount --make-rprivate / && exec dockerd \"$@\"").arg("dockerd");
+    for (option, name) in [("--data-root", "data"), ("--exec-root", "exec"), ("-p", "pid")] {
+        command.arg(option).arg(root.join(name));
+    }
+    command.arg("-H").arg(format!("unix://{}", root.join("d.sock").display()));
+    command.args(["--iptables=false", "--ip6tables=false", "--ip-forward=false"]);
+    command.args(["--ip-masq=false", "--userland-proxy=false", "--storage-driver", "overlay2"]);
+    command.args(more);
+    command.env("PATH", engine::path()).stdin(Stdio::null());
+    command.stdout(log.try_clone()?).stderr(log);
+    Ok(ns.start(&mut command)?)
 }
 
 impl Drop for Docker {

@@ -417,6 +417,9 @@ pub struct Reloaded {
     pub generation: u64,
     /// In words, one for each object.
     pub changes: Vec<String>,
+    /// What is wrong with containers, keys and others that are no files.
+    #[serde(default)]
+    pub faults: Vec<String>,
 }
 
 /// Every answer that is not 2xx: `message` as Traefik's API has it, and what a program may branch on.

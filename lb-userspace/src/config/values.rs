@@ -144,6 +144,11 @@ impl<T: Decode + Default> Decode for Toggle<T> {
 pub(crate) struct PemText(String);
 
 impl PemText {
+    /// Whether it is a path.
+    pub(crate) fn is_file(&self) -> bool {
+        !self.0.trim_start().starts_with("-----BEGIN")
+    }
+
     /// For the model; a relative path starts at `folder`.
     pub(crate) fn pem(&self, folder: &Path) -> Pem {
         match self.0.trim_start().starts_with("-----BEGIN") {

@@ -92,11 +92,12 @@ impl Writer {
     async fn reload(&mut self) -> Result<Reloaded, ApiError> {
         let reload = self.read_files(Scope::All);
         self.bring_into_force().await;
-        if !reload.faults.is_empty() {
+        if !reload.files_are_sound {
             return Err(ApiError::Invalid(self.faults.files.clone()));
         }
         self.check_applied()?;
-        Ok(Reloaded { generation: self.in_force.generation, changes: reload.changes })
+        let faults = reload.faults.iter().map(ToString::to_string).collect();
+        Ok(Reloaded { generation: self.in_force.generation, changes: reload.changes, faults })
     }
 
     /// Whether the latest snapshot is in force.

@@ -41,6 +41,8 @@ impl Writer {
             events: Arc::clone(self.shared.events()),
             daemon: self.shared.clone(),
             inputs: self.inputs.clone(),
+            // One of the two, so that all nodes of a configuration ask the same bucket.
+            agreed: settings.nats.is_none().then(|| self.sources.agreed().clone()),
         };
         self.nats.follow(wanted, &node(settings, self.shared.paths.instance()), &needs);
     }

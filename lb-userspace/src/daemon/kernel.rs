@@ -7,7 +7,7 @@ use std::{
     sync::Arc,
 };
 
-use lb_common::{addr::to_ip, backend::flags, hash};
+use lb_common::{HashKey, addr::to_ip, backend::flags, hash};
 
 use super::{network, shared::InKernel};
 use crate::{
@@ -63,6 +63,10 @@ impl KernelSide {
         let base = datapath.base_config()?;
         let facts = KernelFacts {
             hash_key: base.hash_key,
+            choice_key: match base.choice_key == HashKey::default() {
+                true => base.hash_key,
+                false => base.choice_key,
+            },
             est_buckets: base.est_buckets,
             half_buckets: base.half_buckets,
             reply_buckets: base.reply_buckets,

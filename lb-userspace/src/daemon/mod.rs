@@ -15,6 +15,7 @@ mod network;
 mod notify;
 mod path;
 mod proxy;
+mod register;
 mod registry;
 mod shared;
 mod shift;

@@ -28,7 +28,8 @@ use crate::{
     kernel::{self, Paths, Reader},
     metrics::{self, Reloads, Scrape},
     model::{BackendId, Id, Protocol, Snapshot},
-    nats, provider,
+    nats,
+    provider::{self, consul::register::Trouble},
     proxy::{View, explain},
     registry,
 };
@@ -81,6 +82,8 @@ pub(crate) struct Shared {
     events: Arc<Hub>,
     /// How publishing goes.
     pub(crate) nats: nats::State,
+    /// Why lb isn't registered in its Consul.
+    pub(crate) registration: Trouble,
     started: SystemTime,
     commands: mpsc::Sender<Command>,
 }
@@ -101,6 +104,7 @@ impl Shared {
             stopping: AtomicBool::new(false),
             events: Arc::default(),
             nats: nats::State::default(),
+            registration: Trouble::default(),
             started: SystemTime::now(),
             commands,
         }

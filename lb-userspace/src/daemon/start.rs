@@ -34,7 +34,7 @@ use crate::{
     kernel::{Datapath, InstanceLock, KernelError},
     model::{Fault, Settings},
     nats,
-    provider::{Reload, Sources},
+    provider::{Reload, Sources, consul::register::Registrar},
     reconcile::{Event, Reconciler},
     state::{Memory, Overrides, Shifts},
 };
@@ -129,6 +129,7 @@ async fn serve(
     let overrides = Overrides::load(&options.paths.state())?;
     let memory = Memory::load(&options.paths.state())?;
     let nats = nats::Side::new(shared.nats.clone());
+    let registrar = Registrar::new(shared.registration.clone());
     let (lock, inherited) = match place {
         Place::Free(lock) => (lock, None),
         Place::Inherited(inherited) => {
@@ -137,6 +138,7 @@ async fn serve(
         }
     };
     let mut api = Api::new(&shared);
+    tokio::spawn(sources.agreed().clone().forward(events_in.clone()));
     let mut writer = Writer {
         lock,
         shared,
@@ -160,6 +162,7 @@ async fn serve(
         watched: Watched::default(),
         shifts: ShiftSide::new(Shifts::load(&options.paths.state())?),
         nats,
+        registrar,
         inputs: events_in,
         faults: Faults::default(),
         in_force: Arc::default(),
@@ -259,7 +262,8 @@ impl Writer {
             let (service, part) = saved.ids()?;
             Some(Event::PartWeight { service, part, weight: Some(saved.weight) })
         });
-        names.chain(changes).chain(parts).collect()
+        let agreed = self.memory.agreed().map(|key| Event::Agreed { key });
+        names.chain(changes).chain(parts).chain(agreed).collect()
     }
 }
 
@@ -282,6 +286,8 @@ async fn end(mut writer: Writer, ending: Ending, options: &Options) -> Result<()
     tracing::info!("ending; {rest}");
     writer.tell(&What::DaemonStopping { reason: rest.to_owned() });
     let snapshot = writer.in_force.clone();
+    // Whoever asks Consul comes here no more, before anybody is sent away.
+    writer.registrar.end().await;
     writer.proxy.drain(&snapshot).await;
     writer.shared.events().close();
     writer.nats.end().await;

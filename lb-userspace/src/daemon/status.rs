@@ -51,6 +51,7 @@ pub(super) fn of(
         faults: faults
             .chain(in_force.faults.iter().cloned())
             .chain(shared.nats.trouble())
+            .chain(shared.registration.get())
             .collect(),
     })
 }

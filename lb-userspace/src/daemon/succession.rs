@@ -95,6 +95,7 @@ impl Writer {
         self.proxy.hand_over();
         self.listeners = Default::default();
         self.registry = Default::default();
+        self.registrar.let_go();
         // What they have put on the host stays.
         drop(self.kernel.take());
         drop(self.network.take());

@@ -33,7 +33,7 @@ use crate::{
     kernel::{InstanceLock, Pass},
     model::{BackendId, Snapshot},
     nats,
-    provider::{Reload, Scope, Sources},
+    provider::{Reload, Scope, Sources, consul::register::Registrar},
     reconcile::{Event, Reconciler},
     state::{Memory, Overrides},
 };
@@ -78,6 +78,7 @@ pub(super) struct Writer {
     pub(super) watched: Watched,
     pub(super) shifts: ShiftSide,
     pub(super) nats: nats::Side,
+    pub(super) registrar: Registrar,
     /// Where others than the writer say what is to be changed.
     pub(super) inputs: mpsc::Sender<Event>,
     pub(super) faults: Faults,
@@ -326,6 +327,7 @@ impl Writer {
         self.listen().await;
         let daemon: Arc<dyn Daemon> = self.shared.clone();
         tokio::task::block_in_place(|| self.proxy.follow(snapshot, &daemon));
+        self.register(snapshot);
         let saved = tokio::task::block_in_place(|| {
             self.overrides.save(snapshot).and_then(|()| self.memory.save(snapshot))
         });

@@ -45,19 +45,23 @@ pub enum Loss {
     SlowReader,
     /// NATS was away for longer than the ring lasts.
     NatsAway,
+    /// More happened at once than the ring holds, while NATS took what it could.
+    BufferFull,
     /// NATS refused it: its stream is full, or takes no such messages.
     NatsRefused,
 }
 
 impl Loss {
     /// All of them.
-    pub const ALL: [Self; 3] = [Self::SlowReader, Self::NatsAway, Self::NatsRefused];
+    pub const ALL: [Self; 4] =
+        [Self::SlowReader, Self::NatsAway, Self::BufferFull, Self::NatsRefused];
 
     /// The label of `lb_events_dropped_total`.
     pub const fn name(self) -> &'static str {
         match self {
             Self::SlowReader => "slow_reader",
             Self::NatsAway => "nats_away",
+            Self::BufferFull => "buffer_full",
             Self::NatsRefused => "nats_refused",
         }
     }

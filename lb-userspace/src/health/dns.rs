@@ -1,10 +1,10 @@
-//! One look-up of a host name: `/etc/hosts` first, then the name servers of
-//! `/etc/resolv.conf`. Both files are read again when they change.
+//! One look-up of a name: `/etc/hosts` first, then the name servers of
+//! `/etc/resolv.conf`, both files read again when they change; or certain name servers alone.
 
 use std::{
     collections::BTreeSet,
     fs, io,
-    net::IpAddr,
+    net::{IpAddr, SocketAddr},
     path::PathBuf,
     sync::{Arc, Mutex, PoisonError},
     time::{Duration, Instant, SystemTime},
@@ -12,11 +12,11 @@ use std::{
 
 use hickory_resolver::{
     Hosts, TokioResolver,
-    config::ResolveHosts,
+    config::{NameServerConfig, ResolveHosts, ResolverConfig, ResolverOpts},
     net::{DnsError, NetError, runtime::TokioRuntimeProvider},
     proto::{
         op::{Query, ResponseCode},
-        rr::{Name, RecordType},
+        rr::{Name, RData, RecordType},
     },
     system_conf::parse_resolv_conf,
 };
@@ -33,8 +33,29 @@ pub(crate) struct Answer {
     pub(crate) ttl: Duration,
 }
 
-/// This host's resolver.
+/// A server that SRV records name (RFC 2782).
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Target {
+    /// Lower ones first.
+    pub(crate) priority: u16,
+    pub(crate) weight: u16,
+    pub(crate) host: Name,
+    pub(crate) port: u16,
+}
+
+/// Addresses of which kind.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Family {
+    #[default]
+    Both,
+    V4,
+    V6,
+}
+
+/// This host's resolver, or one of certain name servers.
 pub(crate) struct Dns {
+    /// Of certain name servers.
+    fixed: Option<Arc<Loaded>>,
     hosts: PathBuf,
     resolv: PathBuf,
     /// Port of the name servers.
@@ -60,7 +81,22 @@ impl Default for Dns {
 
 impl Dns {
     pub(crate) fn new(hosts: PathBuf, resolv: PathBuf, port: u16) -> Self {
-        Self { hosts, resolv, port, loaded: Mutex::new(None) }
+        Self { fixed: None, hosts, resolv, port, loaded: Mutex::new(None) }
+    }
+
+    /// Asks these name servers, and looks at no file.
+    pub(crate) fn of_servers(servers: &[SocketAddr], timeout: Duration) -> Self {
+        let servers = servers.iter().map(|server| {
+            let mut config = NameServerConfig::udp_and_tcp(server.ip());
+            config.connections.iter_mut().for_each(|one| one.port = server.port());
+            config
+        });
+        let config = ResolverConfig::from_parts(None, Vec::new(), servers.collect());
+        let mut options = ResolverOpts::default();
+        options.timeout = timeout;
+        let resolver = build(config, options);
+        let fixed = Loaded { stamps: [None, None], hosts: Hosts::default(), resolver };
+        Self { fixed: Some(Arc::new(fixed)), ..Self::default() }
     }
 
     /// All addresses of `host`.
@@ -69,29 +105,62 @@ impl Dns {
     /// In words, when there are none, or when it can't be known whether these are all: half an
     /// answer would take the other half's backends away.
     pub(crate) async fn lookup(&self, host: &str) -> Result<Answer, String> {
-        let name =
-            Name::from_utf8(host).map_err(|error| format!("{host:?} is no host name: {error}"))?;
+        let found = self.addresses(&name(host)?, Family::Both).await?;
+        found.ok_or_else(|| format!("{host} has no address in DNS"))
+    }
+
+    /// Addresses of a name; `None` where DNS says that there are none.
+    ///
+    /// # Errors
+    /// As of [`Self::lookup`], when that can't be known.
+    pub(crate) async fn addresses(
+        &self,
+        name: &Name,
+        family: Family,
+    ) -> Result<Option<Answer>, String> {
         let loaded = self.load();
-        if let Some(answer) = in_hosts(&loaded.hosts, &name) {
-            return Ok(answer);
+        if let Some(answer) = in_hosts(&loaded.hosts, name) {
+            return Ok(Some(answer));
         }
         let resolver = loaded.resolver.as_ref().map_err(String::clone)?;
-        let (v4, v6) = tokio::join!(
-            records(resolver, &name, RecordType::A),
-            records(resolver, &name, RecordType::AAAA)
-        );
+        let of = async |kind, other| match family == other {
+            true => Ok((BTreeSet::new(), None)),
+            false => records(resolver, name, kind, |data| data.ip_addr()).await,
+        };
+        let (v4, v6) =
+            tokio::join!(of(RecordType::A, Family::V6), of(RecordType::AAAA, Family::V4));
         let (mut addresses, ttl) = v4?;
         let (others, other_ttl) = v6?;
         addresses.extend(others);
-        match ttl.into_iter().chain(other_ttl).min() {
-            Some(ttl) if !addresses.is_empty() => {
-                Ok(Answer { addresses: addresses.into_iter().collect(), ttl })
-            }
-            _ => Err(format!("{host} has no address in DNS")),
-        }
+        let ttl = ttl.into_iter().chain(other_ttl).min().filter(|_| !addresses.is_empty());
+        Ok(ttl.map(|ttl| Answer { addresses: addresses.into_iter().collect(), ttl }))
+    }
+
+    /// SRV records of a name, sorted, and how long they hold; none where DNS says so.
+    ///
+    /// # Errors
+    /// When that can't be known.
+    pub(crate) async fn targets(&self, name: &Name) -> Result<(Vec<Target>, Duration), String> {
+        let loaded = self.load();
+        let resolver = loaded.resolver.as_ref().map_err(String::clone)?;
+        let target = |data: &RData| match data {
+            // A root in place of a host: there is decidedly no such service.
+            RData::SRV(srv) if !srv.target.is_root() => Some(Target {
+                priority: srv.priority,
+                weight: srv.weight,
+                host: srv.target.clone(),
+                port: srv.port,
+            }),
+            _ => None,
+        };
+        let (targets, ttl) = records(resolver, name, RecordType::SRV, target).await?;
+        Ok((targets.into_iter().collect(), ttl.unwrap_or_default()))
     }
 
     fn load(&self) -> Arc<Loaded> {
+        if let Some(fixed) = &self.fixed {
+            return Arc::clone(fixed);
+        }
         let stamps = [stamp(&self.hosts), stamp(&self.resolv)];
         let mut loaded = self.loaded.lock().unwrap_or_else(PoisonError::into_inner);
         match &*loaded {
@@ -123,26 +192,32 @@ impl Dns {
     fn resolver(&self) -> Result<TokioResolver, String> {
         let shown = self.resolv.display();
         let text = fs::read(&self.resolv).map_err(|error| format!("{shown}: {error}"))?;
-        let (config, mut options) =
+        let (config, options) =
             parse_resolv_conf(text).map_err(|error| format!("{shown}: {error}"))?;
-        // Kept here, and by TTL; and no source port that NAT might use.
-        options.cache_size = 0;
-        options.use_hosts_file = ResolveHosts::Never;
-        options.os_port_selection = true;
         let mut servers = config.name_servers().to_vec();
         for connection in servers.iter_mut().flat_map(|server| &mut server.connections) {
             connection.port = self.port;
         }
-        let config = hickory_resolver::config::ResolverConfig::from_parts(
-            config.domain().cloned(),
-            config.search().to_vec(),
-            servers,
-        );
-        TokioResolver::builder_with_config(config, TokioRuntimeProvider::default())
-            .with_options(options)
-            .build()
-            .map_err(|error| format!("{shown}: {error}"))
+        let search = config.search().to_vec();
+        let config = ResolverConfig::from_parts(config.domain().cloned(), search, servers);
+        build(config, options).map_err(|error| format!("{shown}: {error}"))
     }
+}
+
+/// A host name, or the name of a service.
+pub(crate) fn name(text: &str) -> Result<Name, String> {
+    Name::from_utf8(text).map_err(|error| format!("{text:?} is no host name: {error}"))
+}
+
+fn build(config: ResolverConfig, mut options: ResolverOpts) -> Result<TokioResolver, String> {
+    // Kept here, and by TTL; and no source port that NAT might use.
+    options.cache_size = 0;
+    options.use_hosts_file = ResolveHosts::Never;
+    options.os_port_selection = true;
+    TokioResolver::builder_with_config(config, TokioRuntimeProvider::default())
+        .with_options(options)
+        .build()
+        .map_err(|error| error.to_string())
 }
 
 fn stamp(path: &PathBuf) -> Stamp {
@@ -161,17 +236,18 @@ fn in_hosts(hosts: &Hosts, name: &Name) -> Option<Answer> {
         .then(|| Answer { addresses: addresses.into_iter().collect(), ttl: HOSTS_TTL })
 }
 
-/// The addresses of one family, which may be none, and how long they hold.
-async fn records(
+/// The records of one type, which may be none, and how long they hold.
+async fn records<T: Ord>(
     resolver: &TokioResolver,
     name: &Name,
     kind: RecordType,
-) -> Result<(BTreeSet<IpAddr>, Option<Duration>), String> {
+    of: impl Fn(&RData) -> Option<T>,
+) -> Result<(BTreeSet<T>, Option<Duration>), String> {
     match resolver.lookup(name.clone(), kind).await {
         Ok(lookup) => {
-            let addresses = lookup.answers().iter().filter_map(|r| r.data.ip_addr()).collect();
+            let found = lookup.answers().iter().filter_map(|r| of(&r.data)).collect();
             let ttl = lookup.valid_until().saturating_duration_since(Instant::now());
-            Ok((addresses, Some(ttl)))
+            Ok((found, Some(ttl)))
         }
         Err(NetError::Dns(DnsError::NoRecordsFound(none))) => match none.response_code {
             ResponseCode::NoError | ResponseCode::NXDomain => Ok((BTreeSet::new(), None)),

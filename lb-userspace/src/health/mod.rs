@@ -9,7 +9,7 @@
 
 mod counters;
 mod damping;
-mod dns;
+pub(crate) mod dns;
 mod grpc;
 mod http;
 mod outputs;

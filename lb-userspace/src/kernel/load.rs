@@ -125,6 +125,10 @@ pub(super) fn initialize(
             ..KernelConfig::default()
         },
     };
+    // What was carried over may know no key of its own for choices.
+    if config.choice_key == lb_common::HashKey::default() {
+        config.choice_key = config.hash_key;
+    }
     config.est_buckets = layout.table.est_buckets;
     config.half_buckets = layout.table.half_buckets;
     config.reply_buckets = layout.table.reply_buckets;

@@ -3,6 +3,7 @@
 //! Only `reconcile` makes a [`Snapshot`] (invariant 2).
 
 mod access_log;
+mod choice_key;
 mod entry;
 mod events;
 mod fault;
@@ -16,6 +17,7 @@ mod update;
 use std::{collections::BTreeMap, fmt, net::SocketAddr, sync::Arc};
 
 pub use access_log::{AccessLog, Chosen, HeaderMode};
+pub use choice_key::ChoiceKey;
 pub use entry::{EntryPoint, EntryPointOptions, Redirection, RespondingTimeouts, Trusted};
 pub use events::{EventSettings, EventStream, Login, Nats, Retention};
 pub use fault::{Fault, Place};
@@ -25,7 +27,8 @@ pub use http::{
     TlsVersion, Transport,
 };
 pub use providers::{
-    ConsulCatalog, ConsulEndpoint, ConsulKv, Docker, Exposure, HttpProvider, NatsProvider, Token,
+    ConsulCatalog, ConsulEndpoint, ConsulKv, DnsKind, DnsProvider, DnsService, Docker, Exposure,
+    HttpProvider, NatsProvider, Registration, Swarm, Token,
 };
 pub use registry::RegistrySettings;
 pub use service::{
@@ -59,6 +62,8 @@ pub struct Snapshot {
     pub transports: BTreeMap<Id, Arc<Transport>>,
     /// `tls`, by provider.
     pub tls: BTreeMap<String, Arc<TlsConfig>>,
+    /// What nodes that share a bucket have agreed on; `datapath.hashKey` stands above it.
+    pub agreed: Option<ChoiceKey>,
     /// What is wrong now without having been refused whole: routers that are off or wait.
     pub faults: Vec<Fault>,
 }

@@ -1,6 +1,6 @@
 //! `providers`, but for `file`.
 
-use std::time::Duration;
+use std::{collections::BTreeMap, net::SocketAddr, time::Duration};
 
 use super::{ClientTls, Nats};
 
@@ -65,6 +65,62 @@ pub struct NatsProvider {
     pub root: String,
 }
 
+/// `providers.dns`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DnsProvider {
+    /// By name.
+    pub services: BTreeMap<String, DnsService>,
+    /// `resolvers`; none for the host's own.
+    pub resolvers: Vec<SocketAddr>,
+    /// `minTTL`: shortest time an answer is believed. Default 1 s.
+    pub min_ttl: Duration,
+    /// `maxTTL`. Default 5 min.
+    pub max_ttl: Duration,
+    /// How long a look-up may take. Default 4 s.
+    pub timeout: Duration,
+    /// `defaultRule`.
+    pub exposure: Exposure,
+}
+
+/// `providers.dns.services.NAME`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DnsService {
+    /// The name that is asked for.
+    pub name: String,
+    /// `type`: which records.
+    pub kind: DnsKind,
+    /// In place of what SRV records say.
+    pub port: Option<u16>,
+    /// What routers and services it makes.
+    pub labels: BTreeMap<String, String>,
+}
+
+/// `providers.dns.services.NAME.type`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum DnsKind {
+    /// A and AAAA.
+    #[default]
+    Addresses,
+    /// IPv4 alone.
+    A,
+    /// IPv6 alone.
+    Aaaa,
+    /// Servers with ports, weights and priorities.
+    Srv,
+}
+
+impl DnsKind {
+    /// The name configured.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Addresses => "A and AAAA",
+            Self::A => "A",
+            Self::Aaaa => "AAAA",
+            Self::Srv => "SRV",
+        }
+    }
+}
+
 /// `providers.docker`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Docker {
@@ -82,6 +138,15 @@ pub struct Docker {
     pub timeout: Duration,
 }
 
+/// `providers.swarm`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Swarm {
+    /// How a manager is reached, and what Docker's own provider has, too.
+    pub docker: Docker,
+    /// `refreshSeconds`: between lists while nothing is told. Default 15 s.
+    pub refresh: Duration,
+}
+
 /// A word that no log shows. Two of them look different where they are.
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub struct Token(pub String);
@@ -95,8 +160,29 @@ impl std::fmt::Debug for Token {
     }
 }
 
+/// `register` of a Consul's provider: lb and its entry points as services there.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Registration {
+    /// Where.
+    pub endpoint: ConsulEndpoint,
+    /// `name`. Default `lb`; an entry point's service is `NAME-ENTRYPOINT`.
+    pub name: String,
+    /// `id`; `None` for the name and the node's.
+    pub id: Option<String>,
+    /// `address` of what has none of its own; `None` for the agent's.
+    pub address: Option<String>,
+    /// `tags`, with the one that keeps lb from being routed to.
+    pub tags: Vec<String>,
+    /// `ttl` of the checks. Default 15 s.
+    pub ttl: Duration,
+    /// `deregisterCriticalServiceAfter`. Default 1 min.
+    pub deregister_after: Duration,
+    /// `entryPoints`; `None` for all.
+    pub entry_points: Option<Vec<String>>,
+}
+
 /// How a Consul is reached.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ConsulEndpoint {
     /// `http://host:port` or `https://…`, in turn.
     pub urls: Vec<String>,
@@ -117,7 +203,7 @@ pub struct ConsulCatalog {
     pub exposure: Exposure,
     /// Where.
     pub endpoint: ConsulEndpoint,
-    /// `strictChecks`: states that serve. Default `passing` alone.
+    /// `strictChecks`: states that serve. Default `passing` and `warning`.
     pub states: Vec<String>,
     /// Changes are read no faster.
     pub refresh: Duration,

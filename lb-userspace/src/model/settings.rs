@@ -3,8 +3,8 @@
 use std::{net::IpAddr, net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 
 use super::{
-    AccessLog, ConsulCatalog, ConsulKv, Docker, EventSettings, HttpProvider, NatsProvider,
-    RegistrySettings, Transport,
+    AccessLog, ChoiceKey, ConsulCatalog, ConsulKv, DnsProvider, Docker, EventSettings,
+    HttpProvider, NatsProvider, Registration, RegistrySettings, Swarm, Transport,
 };
 
 /// Settings of the instance.
@@ -16,6 +16,8 @@ pub struct Settings {
     pub file: Option<FileProvider>,
     /// `providers.nats`, if any.
     pub nats: Option<NatsProvider>,
+    /// `providers.dns`, if any.
+    pub dns: Option<DnsProvider>,
     /// `providers.docker`, if any.
     pub docker: Option<Docker>,
     /// `providers.http`, if any.
@@ -24,6 +26,10 @@ pub struct Settings {
     pub consul_catalog: Option<ConsulCatalog>,
     /// `providers.consul`, if any.
     pub consul_kv: Option<ConsulKv>,
+    /// `providers.swarm`, if any.
+    pub swarm: Option<Swarm>,
+    /// lb as a service of a Consul, where it is to be one.
+    pub register: Option<Registration>,
     /// Longest pause between a source's change and its being applied. Default 0.
     pub throttle: Duration,
     /// The admin API.
@@ -68,6 +74,9 @@ pub struct Datapath {
     pub timeouts: Timeouts,
     /// Kernel-side trace lines through aya-log.
     pub trace: bool,
+    /// `hashKey`: who has the same one chooses the same backend for the same flow. `None`: what the
+    /// nodes that share a bucket have agreed on, else one of this host's own.
+    pub hash_key: Option<ChoiceKey>,
 }
 
 impl Default for Datapath {
@@ -82,6 +91,7 @@ impl Default for Datapath {
             return_path: ReturnPath::Client,
             timeouts: Timeouts::default(),
             trace: false,
+            hash_key: None,
         }
     }
 }

@@ -5,6 +5,7 @@
 //! when the connection breaks and is begun anew, all of it, over the next one: so that what was
 //! missed meanwhile is caught up on in one way alone. Nothing here is waited for by the writer.
 
+mod agreed;
 pub(crate) mod bucket;
 pub(crate) mod key;
 pub(crate) mod link;
@@ -14,4 +15,5 @@ mod runtime;
 mod session;
 mod side;
 
+pub(crate) use agreed::{Agreed, KEY as AGREED};
 pub(crate) use side::{Needs, Side, State};

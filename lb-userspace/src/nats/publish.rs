@@ -42,12 +42,13 @@ impl Publisher {
     /// Publishes until the daemon ends (`Ok`) or something goes wrong: begin again then. NATS tells by
     /// their ids which events it has already.
     pub(super) async fn run(&mut self, context: &jetstream::Context) -> Result<(), String> {
-        self.reader.seek(self.done + 1);
+        // What is gone already went while there was no connection.
+        self.count_losses();
         loop {
             let first = match self.reader.next().await {
                 Next::Event(event) => event,
                 Next::Lost(count) => {
-                    self.give_up(count);
+                    self.give_up(count, Loss::BufferFull);
                     continue;
                 }
                 Next::End => return Ok(()),
@@ -99,12 +100,12 @@ impl Publisher {
     pub(super) fn count_losses(&mut self) {
         self.reader.seek(self.done + 1);
         if let Some(lost) = self.reader.lost() {
-            self.give_up(lost);
+            self.give_up(lost, Loss::NatsAway);
         }
     }
 
-    fn give_up(&mut self, count: u64) {
-        self.hub.lose(Loss::NatsAway, count);
+    fn give_up(&mut self, count: u64, why: Loss) {
+        self.hub.lose(why, count);
         self.done += count;
     }
 }

@@ -4,9 +4,9 @@
 use async_nats::jetstream::kv::{Entry, Operation, Store, UpdateErrorKind};
 use futures_util::StreamExt;
 use serde::{Deserialize, Serialize};
-use tokio::sync::mpsc;
 
 use super::{
+    AGREED, Needs,
     key::{escape, unescape},
     link::chain,
 };
@@ -55,16 +55,16 @@ pub(super) async fn put(
 }
 
 /// Follows what is said, from the beginning, until the connection breaks.
-pub(super) async fn follow(
-    bucket: &Store,
-    inputs: &mpsc::Sender<reconcile::Event>,
-) -> Result<(), String> {
+pub(super) async fn follow(bucket: &Store, needs: &Needs) -> Result<(), String> {
     let watch = bucket.watch_with_history(">").await;
     let mut watch = watch.map_err(|e| format!("bucket {:?}: {}", bucket.name, chain(&e)))?;
     while let Some(entry) = watch.next().await {
         let entry = entry.map_err(|e| format!("bucket {:?}: {}", bucket.name, chain(&e)))?;
+        if entry.key == AGREED && entry.operation == Operation::Put {
+            needs.agreed.iter().for_each(|agreed| agreed.tell(&entry.value));
+        }
         for event in events(&entry.key, entry.operation, &entry.value) {
-            if inputs.send(event).await.is_err() {
+            if needs.inputs.send(event).await.is_err() {
                 return Ok(());
             }
         }

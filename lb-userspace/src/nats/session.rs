@@ -86,11 +86,14 @@ async fn answers(
     let mut backoff = Backoff::new();
     let once = async || {
         let bucket = bucket(&context, &settings.bucket, settings.replicas).await?;
+        if let Some(agreed) = &needs.agreed {
+            agreed.join(&bucket).await?;
+        }
         state.is_well();
         let requests = Requests::new(&needs.daemon, bucket.clone());
         tokio::select! {
             ended = requests.run(client, node) => ended,
-            ended = runtime::follow(&bucket, &needs.inputs) => ended,
+            ended = runtime::follow(&bucket, needs) => ended,
         }
     };
     if !settings.requests {

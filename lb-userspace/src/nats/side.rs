@@ -7,7 +7,7 @@ use std::{
 
 use tokio::{sync::mpsc, task::JoinHandle, time::timeout};
 
-use super::session;
+use super::{Agreed, session};
 use crate::{api::Daemon, events::Hub, model::EventStream, reconcile};
 
 /// How long the end of the daemon waits for the last events to arrive.
@@ -18,6 +18,8 @@ const LAST: Duration = Duration::from_millis(500);
 pub(crate) struct Needs {
     pub(crate) events: Arc<Hub>,
     pub(crate) daemon: Arc<dyn Daemon>,
+    /// Where the secret of the bucket goes; `None` where a provider's bucket has it.
+    pub(crate) agreed: Option<Agreed>,
     /// Where drains and weights of all nodes go.
     pub(crate) inputs: mpsc::Sender<reconcile::Event>,
 }
@@ -48,7 +50,8 @@ impl State {
 /// The task, where the settings ask for one.
 #[derive(Debug, Default)]
 pub(crate) struct Side {
-    running: Option<(EventStream, String, JoinHandle<()>)>,
+    /// With the node's name, and whether its bucket is the one that nodes agree by.
+    running: Option<(EventStream, (String, bool), JoinHandle<()>)>,
     state: State,
 }
 
@@ -60,8 +63,9 @@ impl Side {
 
     /// Brings it to what the settings say.
     pub(crate) fn follow(&mut self, wanted: Option<&EventStream>, node: &str, needs: &Needs) {
-        let is_same = |(settings, name, _): &(EventStream, String, _)| {
-            Some(settings) == wanted && name == node
+        let who = (node.to_owned(), needs.agreed.is_some());
+        let is_same = |(settings, before, _): &(EventStream, _, _)| {
+            Some(settings) == wanted && *before == who
         };
         if self.running.as_ref().is_some_and(is_same) {
             return;
@@ -73,7 +77,7 @@ impl Side {
         self.running = wanted.map(|settings| {
             let task =
                 session::run(settings.clone(), node.to_owned(), needs.clone(), self.state.clone());
-            (settings.clone(), node.to_owned(), tokio::spawn(task))
+            (settings.clone(), who, tokio::spawn(task))
         });
     }
 

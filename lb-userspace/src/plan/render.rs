@@ -173,6 +173,7 @@ mod tests {
     fn settings_are_told_without_the_keys() {
         let config = KernelConfig {
             hash_key: [0x5ec2e7; 12],
+            choice_key: [0x5ec2e7; 12],
             est_buckets: 8,
             half_buckets: 2,
             reply_buckets: 16,

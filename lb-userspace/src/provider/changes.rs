@@ -13,8 +13,13 @@ pub(super) fn settings(old: &Settings, new: &Settings, changes: &mut Vec<String>
     let sections = [
         ("providers.file", old.file != new.file),
         ("providers.nats", old.nats != new.nats),
+        ("providers.dns", old.dns != new.dns),
         ("providers.docker", old.docker != new.docker),
         ("providers.http", old.http != new.http),
+        ("providers.consulCatalog", old.consul_catalog != new.consul_catalog),
+        ("providers.swarm", old.swarm != new.swarm),
+        ("register", old.register != new.register),
+        ("providers.consul", old.consul_kv != new.consul_kv),
         ("providers.providersThrottleDuration", old.throttle != new.throttle),
         ("api", old.api != new.api),
         ("metrics", old.metrics != new.metrics),
@@ -47,6 +52,7 @@ fn datapath(old: &Datapath, new: &Datapath, changes: &mut Vec<String>) {
         ("returnPath", old.return_path != new.return_path),
         ("timeouts", old.timeouts != new.timeouts),
         ("trace", old.trace != new.trace),
+        ("hashKey", old.hash_key != new.hash_key),
     ];
     let changed = others.iter().filter(|(_, changed)| *changed);
     changes.extend(changed.map(|(name, _)| format!("datapath.{name}: changed")));

@@ -99,6 +99,19 @@ impl<S: PartialEq> Outlet<S> {
         });
         self.status.change().is_kept = false;
     }
+
+    /// What was said last, in the last run where nothing was yet in this one.
+    pub(crate) fn last(&self) -> Option<S>
+    where
+        S: Clone,
+    {
+        self.states.borrow().as_deref().cloned()
+    }
+
+    /// A part of the source doesn't answer, or all of it, while what follows goes on.
+    pub(crate) fn trouble(&self, why: &str, is_all: bool) {
+        self.status.troubled(why, is_all);
+    }
 }
 
 /// The provider of a source.
@@ -210,7 +223,7 @@ impl<S: Source> Task<S> {
 
     async fn run(self) {
         let Self { source, mut reader, status, parts, kept, throttle, mut last } = self;
-        let (states_in, mut states) = watch::channel(None);
+        let (states_in, mut states) = watch::channel(last.clone());
         let backoff = Arc::new(Mutex::new(Backoff::new()));
         let outlet = Outlet {
             states: states_in,

@@ -4,8 +4,10 @@
 
 pub(crate) mod backoff;
 mod changes;
+mod client;
 pub(crate) mod consul;
 pub(crate) mod discovery;
+mod dns;
 mod docker;
 mod file;
 mod fingerprint;
@@ -16,6 +18,7 @@ pub(crate) mod registry;
 mod settle;
 mod sources;
 mod status;
+mod swarm;
 mod watch;
 
 use std::{future::Future, path::PathBuf, pin::Pin, sync::Arc, time::Duration};
@@ -24,18 +27,23 @@ pub use sources::{Checked, Reload, Scope, Sources, check};
 pub(crate) use status::Seen;
 pub use status::Status;
 
-use crate::model::{Fault, Settings};
+use crate::{
+    model::{Fault, Settings},
+    nats::Agreed,
+};
 
 /// The providers that `settings` asks for.
 fn registered(settings: &Settings) -> Vec<Asked> {
     let asked = [
         file::asked_for(settings),
+        dns::asked_for(settings),
         docker::asked_for(settings),
         http::asked_for(settings),
         nats::asked_for(settings),
         consul::catalog(settings),
         consul::kv(settings),
         registry::asked_for(settings),
+        swarm::asked_for(settings),
     ];
     asked.into_iter().flatten().collect()
 }
@@ -70,6 +78,8 @@ pub(crate) struct Around {
     pub(crate) state: Option<PathBuf>,
     /// lb's own registry, once it runs.
     pub(crate) registry: registry::Slot,
+    /// Where the secret of a shared bucket goes.
+    pub(crate) agreed: Agreed,
 }
 
 /// A source of routers and services.

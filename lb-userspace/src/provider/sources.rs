@@ -16,6 +16,7 @@ use super::{
 use crate::{
     config::{HostPorts, PROVIDER, build, in_order, read},
     model::{Dynamic, EntryPoint, Fault, Settings},
+    nats::Agreed,
     reconcile::Event,
 };
 
@@ -40,6 +41,9 @@ pub struct Reload {
     pub faults: Vec<Fault>,
     /// Worth knowing, nothing is off.
     pub warnings: Vec<Fault>,
+    /// Whether no file has one: what is wrong with a container, or a key elsewhere, is none of a
+    /// reload's doing.
+    pub files_are_sound: bool,
     /// Whether every byte is as it was at the last reading, so that there is nothing new to tell.
     pub is_again: bool,
 }
@@ -61,6 +65,7 @@ pub struct Sources {
     state: Option<PathBuf>,
     /// lb's own registry, once it runs.
     registry: Slot,
+    agreed: Agreed,
     /// Each with the key of its settings.
     providers: Vec<(String, Box<dyn Provider>)>,
     /// What is in force of each file.
@@ -104,6 +109,7 @@ impl Sources {
             follows,
             state,
             registry: Slot::default(),
+            agreed: Agreed::default(),
             providers: Vec::new(),
             good: Set::new(),
             settings: Settings::default(),
@@ -153,7 +159,7 @@ impl Sources {
             read.provider(provider.name(), reading, &self.good);
         }
         read.report();
-        let Read { sound, gaps, faults, bytes, .. } = read;
+        let Read { sound, gaps, faults, bytes, sources, .. } = read;
         if !sound.contains_key(&main) {
             return Err(in_order(faults));
         }
@@ -165,6 +171,8 @@ impl Sources {
         self.last_read = bytes;
         let mut reload = self.put_in_force(settled, &main);
         reload.faults = in_order([faults, reload.faults].concat());
+        reload.files_are_sound =
+            reload.faults.iter().all(|fault| sources.contains(&fault.place.file));
         reload.is_again = is_again;
         Ok(reload)
     }
@@ -172,6 +180,11 @@ impl Sources {
     /// Where lb's own registry is to be told of.
     pub(crate) fn registry(&self) -> &Slot {
         &self.registry
+    }
+
+    /// What nodes that share a bucket have agreed on.
+    pub(crate) fn agreed(&self) -> &Agreed {
+        &self.agreed
     }
 
     /// How sources over a network are doing.
@@ -187,6 +200,7 @@ impl Sources {
             throttle,
             state: self.state.clone(),
             registry: self.registry.clone(),
+            agreed: self.agreed.clone(),
         };
         let mut before: BTreeMap<String, Box<dyn Provider>> =
             std::mem::take(&mut self.providers).into_iter().collect();
@@ -252,6 +266,8 @@ struct Read {
     gaps: BTreeSet<&'static str>,
     faults: Vec<Fault>,
     bytes: BTreeMap<Key, Vec<u8>>,
+    /// What faults of sources over a network call the place where they are.
+    sources: BTreeSet<String>,
 }
 
 impl Read {
@@ -294,6 +310,9 @@ impl Read {
                     self.parsed(key, bytes, parsed, good);
                 }
                 Content::Read(part) => {
+                    let faults = part.out.iter().chain(&part.parsed.faults);
+                    self.sources.extend(faults.map(|fault| fault.place.file.clone()));
+                    self.sources.insert(provider.to_owned());
                     self.faults.extend(part.out.iter().cloned());
                     let bytes = part.stamp.to_be_bytes().to_vec();
                     self.parsed(key, bytes, part.parsed.clone(), good);

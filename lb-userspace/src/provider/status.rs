@@ -57,8 +57,15 @@ impl Status {
     }
 
     pub(super) fn failed(&self, error: &str) {
+        self.troubled(error, true);
+    }
+
+    /// A part fails, or the whole.
+    pub(super) fn troubled(&self, error: &str, is_lost: bool) {
         let mut seen = self.change();
-        seen.connected_since = None;
+        if is_lost {
+            seen.connected_since = None;
+        }
         seen.failures += 1;
         seen.error = Some((now(), error.to_owned()));
     }

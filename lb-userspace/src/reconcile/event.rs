@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, net::IpAddr};
 
-use crate::model::{BackendId, Dynamic, EntryPoint, Health, Id, Settings};
+use crate::model::{BackendId, ChoiceKey, Dynamic, EntryPoint, Health, Id, Settings};
 
 /// Whatever can change the snapshot.
 #[derive(Clone, Debug)]
@@ -62,6 +62,11 @@ pub enum Event {
     Empty {
         /// Which one.
         backend: BackendId,
+    },
+    /// The nodes that share a bucket have agreed on how they choose.
+    Agreed {
+        /// The key that all of them have.
+        key: ChoiceKey,
     },
     /// Time passes (once a second): drain times run out.
     Tick,

@@ -25,7 +25,7 @@ use std::{
 pub use event::{Adopted, Event};
 pub(crate) use routers::judge;
 
-use crate::model::{Dynamic, EntryPoint, Fault, Id, Service, Settings, Snapshot};
+use crate::model::{ChoiceKey, Dynamic, EntryPoint, Fault, Id, Service, Settings, Snapshot};
 use roster::Roster;
 
 /// Holds what every source said last, and what is in force.
@@ -40,6 +40,8 @@ pub struct Reconciler {
     restructure: bool,
     /// Whether a host name in use has other addresses.
     renamed: bool,
+    /// What the nodes that share a bucket have agreed on.
+    agreed: Option<ChoiceKey>,
     /// What was wrong when routers were worked out last, names without addresses aside.
     faults: Vec<Fault>,
 }
@@ -105,6 +107,7 @@ impl Reconciler {
             }
             Event::Drain { backend, drain } => self.roster.drain(backend, drain),
             Event::Empty { backend } => self.roster.forget(&backend),
+            Event::Agreed { key } => self.agreed = Some(key),
             Event::Tick => self.roster.tick(now),
         }
     }
@@ -114,6 +117,7 @@ impl Reconciler {
         let (settings, entry_points) = self.fixed.as_ref()?;
         let mut next = Snapshot { generation: self.snapshot.generation + 1, ..Snapshot::default() };
         next.settings = Arc::clone(settings);
+        next.agreed = self.agreed;
         let mut faults = Vec::new();
         if self.restructure {
             let services = merge_services(&self.providers, &mut faults);
@@ -131,7 +135,7 @@ impl Reconciler {
             };
             others::merge(&self.providers, &self.snapshot, &mut next, &mut faults);
             self.faults = faults;
-        } else if moved || self.renamed {
+        } else if moved || self.renamed || self.agreed != self.snapshot.agreed {
             next.entry_points = self.snapshot.entry_points.clone();
             next.routers = Arc::clone(&self.snapshot.routers);
             next.middlewares = self.snapshot.middlewares.clone();
@@ -145,6 +149,7 @@ impl Reconciler {
         let same = next.generation > 1
             && !moved
             && next.settings == self.snapshot.settings
+            && next.agreed == self.snapshot.agreed
             && next.entry_points == self.snapshot.entry_points
             && Arc::ptr_eq(&next.routers, &self.snapshot.routers)
             && next.middlewares == self.snapshot.middlewares

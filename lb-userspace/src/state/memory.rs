@@ -7,12 +7,14 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use lb_common::HashKey;
 use serde::{Deserialize, Serialize};
 
-use crate::model::{Id, Protocol, Snapshot};
+use crate::model::{ChoiceKey, Id, Protocol, Snapshot};
 
 /// Names of services, of which the kernel holds hashes alone, and the last
-/// addresses of host names, whose backends have flows before DNS answers.
+/// addresses of host names, whose backends have flows before DNS answers; and what a bucket says
+/// that may be away.
 #[derive(Debug)]
 pub struct Memory {
     path: PathBuf,
@@ -24,6 +26,8 @@ pub struct Memory {
 struct Kept {
     services: BTreeSet<String>,
     names: BTreeMap<String, BTreeSet<IpAddr>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    agreed: Option<HashKey>,
 }
 
 impl Memory {
@@ -46,6 +50,11 @@ impl Memory {
         self.kept.names.iter().map(|(name, ips)| (name.as_str(), ips.iter().copied().collect()))
     }
 
+    /// What nodes that share a bucket agreed on last.
+    pub fn agreed(&self) -> Option<ChoiceKey> {
+        self.kept.agreed.map(ChoiceKey)
+    }
+
     /// Writes what a snapshot holds, if that differs from the file.
     ///
     /// # Errors
@@ -54,6 +63,7 @@ impl Memory {
         let now = Kept {
             services: snapshot.services.keys().map(ToString::to_string).collect(),
             names: self.names_of(snapshot),
+            agreed: snapshot.agreed.map(|key| key.0),
         };
         if now != self.kept {
             super::store(&self.path, &now)?;
@@ -109,6 +119,15 @@ mod tests {
         assert_eq!(services, ["tcp/dns@file", "tcp/pg@file", "udp/dns@file"]);
         let ips: Vec<IpAddr> = ["10.0.2.1", "10.0.2.2"].map(|ip| ip.parse().unwrap()).into();
         assert_eq!(memory.names().collect::<Vec<_>>(), [("db", ips)]);
+    }
+
+    #[test]
+    fn what_nodes_agreed_on_is_kept_while_the_bucket_is_away() {
+        let dir = tempfile::tempdir().unwrap();
+        let key = ChoiceKey::from_secret("correct horse battery");
+        let snapshot = Snapshot { agreed: key, ..samples::snapshot() };
+        Memory::load(dir.path()).unwrap().save(&snapshot).unwrap();
+        assert_eq!(Memory::load(dir.path()).unwrap().agreed(), key);
     }
 
     #[test]

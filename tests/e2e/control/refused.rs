@@ -89,7 +89,7 @@ refused! {
     gue: service!("forwarding: gue") =>
         "1:94: tcp.services.pg.loadBalancer.forwarding: forwarding \"gue\" isn't done yet; \"nat\" is";
     another_provider: "providers: { etcd: {} }\n" =>
-        "1:14: providers.etcd: lb doesn't have this provider yet; there are `file`, `docker`, `consulCatalog`, `consul`, `nats` and `http`";
+        "1:14: providers.etcd: lb doesn't have this provider yet; there are `file`, `docker`, `swarm`, `consulCatalog`, `consul`, `nats`, `dns` and `http`";
     a_check_of_bytes: service!("healthCheck: { send: a, expect: b }") =>
         "1:97: tcp.services.pg.loadBalancer.healthCheck.send: a check that sends and expects bytes isn't done yet; `mode: http` is\n1:106: tcp.services.pg.loadBalancer.healthCheck.expect: a check that sends and expects bytes isn't done yet; `mode: http` is";
 }

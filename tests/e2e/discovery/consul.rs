@@ -7,6 +7,7 @@ use std::{
 
 use anyhow::{Context, Result, ensure};
 use lb_tests::{Daemon, Namespace, engine, server::Origin};
+use nix::{sys::signal::Signal, unistd::Pid};
 use tempfile::TempDir;
 
 use super::agent::{ask, bash, get, register, until, visit};
@@ -15,14 +16,36 @@ use super::agent::{ask, bash, get, register, until, visit};
 pub(crate) struct Consul<'a> {
     ns: &'a Namespace,
     folder: TempDir,
+    host: &'a str,
+    args: Vec<String>,
+    /// Asks whether it has a leader; prints a status.
+    probe: String,
     child: Option<Child>,
 }
 
 impl<'a> Consul<'a> {
     /// Starts one and waits for its leader.
     pub(crate) fn start(ns: &'a Namespace) -> Result<Self> {
-        let folder = tempfile::tempdir()?;
-        let mut consul = Self { ns, folder, child: None };
+        Self::with(ns, "127.0.0.1", &[], "")
+    }
+
+    /// At this address, with more arguments; `curl` is what its probe asks with beside the usual.
+    pub(super) fn with(
+        ns: &'a Namespace,
+        host: &'a str,
+        args: &[&str],
+        curl: &str,
+    ) -> Result<Self> {
+        let url = if curl.contains("--cacert") {
+            format!("https://{host}:8501")
+        } else {
+            format!("http://{host}:8500")
+        };
+        let probe = format!(
+            "curl {curl} -m 5 {url}/v1/kv/none -o /dev/null -s -w '%{{http_code}}' || true"
+        );
+        let args = args.iter().map(|arg| (*arg).to_owned()).collect();
+        let mut consul = Self { ns, folder: tempfile::tempdir()?, host, args, probe, child: None };
         consul.run()?;
         Ok(consul)
     }
@@ -32,21 +55,27 @@ impl<'a> Consul<'a> {
         let log = File::options().create(true).append(true).open(folder.join("log"))?;
         let mut command = Command::new(engine::program("consul"));
         command
-            .args(["agent", "-server", "-bootstrap-expect=1", "-bind=127.0.0.1"])
-            .args(["-client=127.0.0.1", "-disable-host-node-id", "-node=one"])
+            .args(["agent", "-server", "-bootstrap-expect=1", "-disable-host-node-id", "-node=one"])
+            .args([format!("-bind={}", self.host), format!("-client={}", self.host)])
             .args(["-hcl", "performance { raft_multiplier = 1 }"])
             .arg(format!("-data-dir={}", folder.join("data").display()))
+            .args(&self.args)
             .stdin(Stdio::null())
             .stdout(log.try_clone()?)
             .stderr(log);
         self.child = Some(self.ns.start(&mut command)?);
-        until("Consul has a leader", || {
-            Ok(bash(
-                self.ns,
-                "curl http://consul:8500/v1/kv/none -o /dev/null -w '%{http_code}' || true",
-            )? == "404")
-        })?;
+        until("Consul has a leader", || Ok(bash(self.ns, &self.probe)? == "404"))?;
         Ok(())
+    }
+
+    pub(super) fn ns(&self) -> &'a Namespace {
+        self.ns
+    }
+
+    /// Sends it a signal.
+    pub(super) fn signal(&self, signal: Signal) -> Result<()> {
+        let child = self.child.as_ref().context("it runs")?;
+        Ok(nix::sys::signal::kill(Pid::from_raw(i32::try_from(child.id())?), signal)?)
     }
 
     pub(crate) fn kill(&mut self) -> Result<()> {

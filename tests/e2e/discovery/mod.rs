@@ -2,9 +2,16 @@
 //! themselves.
 
 pub(crate) mod agent;
+mod agreed;
 mod compose;
 pub(crate) mod consul;
+mod dns;
 mod docker;
 mod http;
 mod kit;
+mod outage;
+mod probes;
+mod register;
 mod registry;
+mod secured;
+mod swarm;

@@ -14,6 +14,10 @@ use anyhow::{Context, Result, bail, ensure};
 use async_nats::jetstream::{self, consumer::pull};
 use futures_util::StreamExt;
 use lb_tests::{Daemon, Namespace, engine};
+use nix::{
+    sys::signal::{Signal, kill},
+    unistd::Pid,
+};
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -27,15 +31,21 @@ pub(crate) const NATS: &str = "127.0.0.1:4222";
 pub(crate) struct Nats<'a> {
     ns: &'a Namespace,
     folder: TempDir,
+    host: String,
     child: Option<Child>,
 }
 
 impl<'a> Nats<'a> {
     /// Starts one and waits until it listens.
     pub(crate) fn start(ns: &'a Namespace) -> Result<Self> {
+        Self::on(ns, "127.0.0.1")
+    }
+
+    /// As [`Self::start`], on an address of the caller's; `0.0.0.0` for all.
+    pub(crate) fn on(ns: &'a Namespace, host: &str) -> Result<Self> {
         let prefix = format!("{}-", lb_tests::netns::unique_name());
         let folder = tempfile::Builder::new().prefix(&prefix).tempdir()?;
-        let mut nats = Self { ns, folder, child: None };
+        let mut nats = Self { ns, folder, host: host.to_owned(), child: None };
         nats.run()?;
         Ok(nats)
     }
@@ -45,7 +55,7 @@ impl<'a> Nats<'a> {
         let log = File::options().create(true).append(true).open(self.folder.path().join("log"))?;
         let address: SocketAddr = NATS.parse()?;
         let mut command = Command::new(engine::program("nats-server"));
-        command.args(["-js", "-a", "127.0.0.1", "-p", "4222", "-sd"]);
+        command.args(["-js", "-a", &self.host, "-p", "4222", "-sd"]);
         command.arg(self.folder.path().join("store"));
         command.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log);
         let mut child = self.ns.start(&mut command)?;
@@ -67,6 +77,12 @@ impl<'a> Nats<'a> {
         child.kill()?;
         child.wait()?;
         Ok(())
+    }
+
+    /// Sends it a signal.
+    pub(crate) fn signal(&self, signal: Signal) -> Result<()> {
+        let child = self.child.as_ref().context("not running")?;
+        Ok(kill(Pid::from_raw(i32::try_from(child.id())?), signal)?)
     }
 
     /// Does something as a client.

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use lb_common::{addr::from_ip, hash, vip::algorithm};
-use lb_userspace::plan::rotation;
+use lb_userspace::{model::ChoiceKey, plan::rotation};
 
 use super::{
     kit::{Way, World, both, ring, xdp},
@@ -72,7 +72,7 @@ both! {
     }
     fn source_hash_spreads_clients(w) {
         w.serve(WAY, algorithm::SOURCE_HASH, &[11, 12, 13, 14]);
-        let key = w.lane.config().hash_key;
+        let key = w.lane.config().choice_key;
         for host in 1..100u8 {
             let client = ([192, 0, 2, host], 9).into();
             let slot = hash::index(hash::source(&key, &from_ip([192, 0, 2, host].into())), 4);
@@ -92,6 +92,20 @@ both! {
         w.serve(WAY, algorithm::MAGLEV, &slots);
         for port in 1..100 {
             assert_eq!(pick(w, port), slots[maglev_slot(w, port, 97)], "port {port}");
+        }
+    }
+    fn another_key_chooses_otherwise_and_known_flows_stay(w) {
+        w.serve(WAY, algorithm::MAGLEV, &[11, 12, 13, 14, 15]);
+        let before = picks(w, 50);
+        let tables = w.lane.config().hash_key;
+        w.set_config(|config| config.choice_key = ChoiceKey::from_secret("another secret of all").unwrap().0);
+        assert_eq!(picks(w, 50), before, "known flows");
+        assert_eq!(w.lane.config().hash_key, tables);
+        w.lane.forget_flows().unwrap();
+        let after = picks(w, 50);
+        assert_ne!(after, before);
+        for (pick, port) in after.iter().zip(1..) {
+            assert_eq!(*pick, [11, 12, 13, 14, 15][maglev_slot(w, port, 5)], "port {port}");
         }
     }
     fn maglev_sends_a_flow_that_was_forgotten_to_the_same_backend(w) {
@@ -196,7 +210,7 @@ fn busy(w: &mut World, flows: &[(u32, u16)], weights: &[u32]) {
 fn maglev_slot(w: &World, port: u16, slots: u32) -> usize {
     let (client, vip) = (WAY.client_at(port), WAY.vip());
     let ports = u32::from(port.to_be()) | u32::from(vip.port().to_be()) << 16;
-    let key = w.lane.config().hash_key;
+    let key = w.lane.config().choice_key;
     let hash = hash::flow(&key, &from_ip(client.ip()), &from_ip(vip.ip()), ports, 6);
-    hash::index(hash.rotate_left(16), slots) as usize
+    hash::index(hash, slots) as usize
 }

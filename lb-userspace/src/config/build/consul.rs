@@ -5,10 +5,10 @@ use std::{path::Path, time::Duration};
 use super::providers::{exposure, tls};
 use crate::{
     config::{
-        decode::{At, Field},
+        decode::{At, Field, Spot},
         raw,
     },
-    model::{ConsulCatalog, ConsulEndpoint, ConsulKv, Exposure, Fault, Token},
+    model::{ConsulCatalog, ConsulEndpoint, ConsulKv, Exposure, Fault, Registration, Token},
 };
 
 /// Where Consul's agent is.
@@ -69,10 +69,10 @@ pub(super) fn exposed(
     }
 }
 
-/// `strictChecks`.
+/// `strictChecks`, by default Traefik's.
 pub(super) fn states(raw: &Field<Vec<At<raw::CheckState>>>) -> Vec<String> {
-    let passing = || vec!["passing".to_owned()];
-    raw.get().map_or_else(passing, |list| list.iter().map(|at| at.value.0.to_owned()).collect())
+    let default = || vec!["passing".to_owned(), "warning".to_owned()];
+    raw.get().map_or_else(default, |list| list.iter().map(|at| at.value.0.to_owned()).collect())
 }
 
 fn endpoint(raw: &raw::ConsulEndpoint, folder: &Path, faults: &mut Vec<Fault>) -> ConsulEndpoint {
@@ -131,6 +131,49 @@ pub(super) fn kv(
             wait: WAIT,
         },
         root,
+    }
+}
+
+/// How long a check of lb's lives without being passed, and how long its service then stays.
+const TTL: Duration = Duration::from_secs(15);
+const STAYS: Duration = Duration::from_secs(60);
+
+/// `register`.
+pub(super) fn register(
+    raw: &raw::Register,
+    spot: &Spot,
+    endpoint: &ConsulEndpoint,
+    prefix: &str,
+    faults: &mut Vec<Fault>,
+) -> Registration {
+    if let Some(at) = raw.ttl.at().filter(|at| at.value < Duration::from_secs(1)) {
+        faults.push(at.spot.fault("expected a time of a second or more"));
+    }
+    for at in [&raw.id, &raw.address].into_iter().filter_map(Field::at) {
+        if at.value.trim().is_empty() {
+            faults.push(at.spot.fault("can't be empty"));
+        }
+    }
+    if endpoint.urls.is_empty() {
+        faults.push(spot.fault("there is no Consul to register in"));
+    }
+    let mut tags: Vec<String> =
+        raw.tags.get().into_iter().flatten().map(|at| at.value.clone()).collect();
+    // Else whoever routes to all services would route to lb, lb itself included.
+    let enable = format!("{prefix}.enable=");
+    if !tags.iter().any(|tag| tag.to_ascii_lowercase().starts_with(&enable)) {
+        tags.push(format!("{enable}false"));
+    }
+    let names = |list: &Vec<At<String>>| list.iter().map(|at| at.value.clone()).collect();
+    Registration {
+        endpoint: endpoint.clone(),
+        name: raw.name.get().map_or("lb", |name| &name.0).to_owned(),
+        id: raw.id.get().cloned(),
+        address: raw.address.get().cloned(),
+        tags,
+        ttl: raw.ttl.or(TTL),
+        deregister_after: raw.deregister_after.or(STAYS),
+        entry_points: raw.entry_points.get().map(names),
     }
 }
 

@@ -128,9 +128,12 @@ pub(super) fn nats(at: &At<raw::Nats>, folder: &Path, faults: &mut Vec<Fault>) -
         faults.push(servers.spot.fault("give at least one server"));
     }
     for server in &servers.value.0 {
-        if let Err(why) = server.value.parse::<async_nats::ServerAddr>() {
-            let expected = "expected a server such as \"nats://127.0.0.1:4222\"";
+        let expected = "expected a server such as \"nats://127.0.0.1:4222\"";
+        let parsed = server.value.parse::<async_nats::ServerAddr>();
+        if let Err(why) = parsed {
             faults.push(server.spot.fault(format!("{expected}: {why}")));
+        } else if parsed.is_ok_and(|address| address.host().is_empty()) {
+            faults.push(server.spot.fault(format!("{expected}: there is no host")));
         } else if server.value.starts_with("ws://") || server.value.starts_with("wss://") {
             faults
                 .push(server.spot.fault("lb speaks no WebSocket with NATS: use nats:// or tls://"));

@@ -4,6 +4,7 @@
 mod access_log;
 mod composed;
 mod consul;
+mod dns;
 mod entry;
 mod events;
 mod health;

@@ -2,7 +2,7 @@
 
 use std::{path::Path, time::Duration};
 
-use super::{consul, events};
+use super::{consul, dns, events};
 use crate::{
     config::{
         decode::{At, Field},
@@ -10,7 +10,8 @@ use crate::{
         values::Toggle,
     },
     model::{
-        ClientTls, Docker, Exposure, Fault, FileProvider, HttpProvider, NatsProvider, Settings,
+        ClientTls, ConsulCatalog, Docker, Exposure, Fault, FileProvider, HttpProvider,
+        NatsProvider, Settings, Swarm,
     },
     proxy::fetch,
 };
@@ -34,8 +35,44 @@ pub(super) fn build(
     settings.consul_catalog = catalog.map(|raw| consul::catalog(raw, folder, faults, warnings));
     let kv = raw.consul.get().and_then(Toggle::on);
     settings.consul_kv = kv.map(|raw| consul::kv(raw, folder, faults, warnings));
+    register(catalog, kv, settings, faults);
+    settings.dns = raw.dns.at().and_then(|raw| dns::build(raw, faults));
     settings.docker = raw.docker.get().and_then(Toggle::on).map(|raw| docker(raw, folder, faults));
+    settings.swarm = raw.swarm.get().and_then(Toggle::on).map(|raw| swarm(raw, folder, faults));
     settings.http = raw.http.at().and_then(|raw| http(raw, folder, faults));
+}
+
+/// lb is registered once, by whichever of the two says so.
+fn register(
+    catalog: Option<&raw::ConsulCatalog>,
+    kv: Option<&raw::ConsulKv>,
+    settings: &mut Settings,
+    faults: &mut Vec<Fault>,
+) {
+    let of = |field: &Field<Toggle<raw::Register>>| {
+        Some((field.at()?.spot.clone(), field.get()?.on()?.clone()))
+    };
+    let by_catalog = catalog.and_then(|raw| of(&raw.register));
+    let by_kv = kv.and_then(|raw| of(&raw.register));
+    if let (Some(_), Some((spot, _))) = (&by_catalog, &by_kv) {
+        faults.push(spot.fault("lb registers once: `providers.consulCatalog` has this as well"));
+    }
+    let prefix = |catalog: &ConsulCatalog| catalog.exposure.prefixes.first().cloned();
+    let catalog = settings.consul_catalog.as_ref().map(|one| (&one.endpoint, prefix(one)));
+    let kv = settings.consul_kv.as_ref().map(|kv| (&kv.endpoint, None));
+    let Some(((spot, raw), (endpoint, prefix))) = by_catalog.zip(catalog).or(by_kv.zip(kv)) else {
+        return;
+    };
+    let prefix = prefix.as_deref().unwrap_or("traefik");
+    settings.register = Some(consul::register(&raw, &spot, endpoint, prefix, faults));
+}
+
+/// Entry points that `register` names, to be looked up with those of routers.
+pub(super) fn registered_entry_points(raw: &raw::Providers) -> Vec<&At<String>> {
+    let catalog = raw.consul_catalog.get().and_then(Toggle::on).map(|raw| &raw.register);
+    let kv = raw.consul.get().and_then(Toggle::on).map(|raw| &raw.register);
+    let on = [catalog, kv].into_iter().flatten().filter_map(|field| field.get()?.on());
+    on.filter_map(|raw| raw.entry_points.get()).flatten().collect()
 }
 
 /// Between two looks at a URL, and how long one may take.
@@ -117,20 +154,21 @@ fn file(raw: &At<raw::File>, folder: &Path, faults: &mut Vec<Fault>) -> Option<F
 }
 
 fn docker(raw: &raw::Docker, folder: &Path, faults: &mut Vec<Fault>) -> Docker {
-    let exposure = exposure(
-        &raw.exposed_by_default,
-        &raw.default_rule,
-        &raw.constraints,
-        &raw.allow_empty_services,
-    );
-    let endpoint = raw.endpoint.or("unix:///var/run/docker.sock".to_owned());
     if let Some(at) = raw.endpoint.at() {
-        docker_endpoint(at, raw, faults);
+        docker_endpoint(at, raw.tls.at().is_some(), faults);
+    }
+    if let Some(at) = raw.tls.at() {
+        docker_tls(at, faults);
     }
     let timeout = raw.timeout.get().copied().filter(|timeout| !timeout.is_zero());
     Docker {
-        exposure,
-        endpoint,
+        exposure: exposure(
+            &raw.exposed_by_default,
+            &raw.default_rule,
+            &raw.constraints,
+            &raw.allow_empty_services,
+        ),
+        endpoint: raw.endpoint.or("unix:///var/run/docker.sock".to_owned()),
         tls: raw.tls.at().and_then(|at| tls(at, folder, faults)),
         network: raw.network.get().cloned(),
         watch: raw.watch.or(true),
@@ -138,10 +176,47 @@ fn docker(raw: &raw::Docker, folder: &Path, faults: &mut Vec<Fault>) -> Docker {
     }
 }
 
-fn docker_endpoint(at: &At<String>, raw: &raw::Docker, faults: &mut Vec<Fault>) {
+/// Between two lists of a Swarm that tells nothing.
+const REFRESH: Duration = Duration::from_secs(15);
+
+/// All but `refreshSeconds` is as Docker's own provider has it.
+fn swarm(raw: &raw::Swarm, folder: &Path, faults: &mut Vec<Fault>) -> Swarm {
+    let as_docker = raw::Docker {
+        endpoint: raw.endpoint.clone(),
+        tls: raw.tls.clone(),
+        exposed_by_default: raw.exposed_by_default.clone(),
+        default_rule: raw.default_rule.clone(),
+        constraints: raw.constraints.clone(),
+        allow_empty_services: raw.allow_empty_services.clone(),
+        network: raw.network.clone(),
+        watch: raw.watch.clone(),
+        timeout: raw.timeout.clone(),
+    };
+    if let Some(at) = raw.refresh.at().filter(|at| at.value.is_zero()) {
+        faults.push(at.spot.fault("expected a time above 0"));
+    }
+    Swarm { docker: docker(&as_docker, folder, faults), refresh: raw.refresh.or(REFRESH) }
+}
+
+/// Docker's TLS is mutual, and its library reads files.
+fn docker_tls(at: &At<raw::ProviderTls>, faults: &mut Vec<Fault>) {
+    let tls = &at.value;
+    if let Some(at) = tls.skip_verify.at().filter(|at| at.value) {
+        faults.push(at.spot.fault("lb always verifies Docker: give its `ca`"));
+    }
+    let files = [&tls.ca, &tls.cert, &tls.key];
+    if files.iter().any(|field| field.is_absent()) {
+        faults.push(at.spot.fault("`ca`, `cert` and `key` are needed, each a file"));
+    }
+    for at in files.into_iter().filter_map(Field::at).filter(|at| !at.value.is_file()) {
+        faults.push(at.spot.fault("expected a file's path"));
+    }
+}
+
+fn docker_endpoint(at: &At<String>, has_tls: bool, faults: &mut Vec<Fault>) {
     let scheme = at.value.split_once("://").map(|(scheme, rest)| (scheme, rest.is_empty()));
     match scheme {
-        Some(("unix", false)) if raw.tls.at().is_some() => {
+        Some(("unix", false)) if has_tls => {
             faults.push(at.spot.fault("a unix socket has no TLS: remove `tls`"));
         }
         Some(("unix" | "tcp" | "http" | "https", false)) => {}

@@ -65,6 +65,8 @@ pub(super) fn build(
     if let Some(raw) = main.providers.get() {
         let Instance { settings, warnings, .. } = &mut instance;
         providers::build(raw, file, settings, faults, warnings);
+        let named = providers::registered_entry_points(raw);
+        instance.redirected.extend(named.into_iter().cloned());
     }
     instance.settings.api = api(&main.api, &mut instance);
     instance.settings.metrics = metrics(&main.metrics, &mut instance, &spots, faults);
@@ -138,6 +140,7 @@ fn datapath(
         return_path: raw.return_path.or_default(),
         timeouts: timeouts(&raw.timeouts, faults),
         trace: raw.trace.or(false),
+        hash_key: raw.hash_key.get().map(|secret| secret.0),
     }
 }
 

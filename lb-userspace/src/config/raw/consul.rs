@@ -6,13 +6,14 @@ use super::{Constraints, DefaultRule, Label, ProviderTls};
 use crate::config::{
     decode::{At, Cx, Decode, object},
     tree::Node,
-    values::choice,
+    values::{Toggle, choice},
 };
 
 object! {
     /// `providers.consulCatalog`.
     pub(crate) struct ConsulCatalog {
         endpoint: ConsulEndpoint = "endpoint",
+        register: Toggle<Register> = "register",
         prefix: Label = "prefix",
         exposed_by_default: bool = "exposedByDefault",
         default_rule: DefaultRule = "defaultRule",
@@ -52,6 +53,7 @@ object! {
     /// `providers.consul`.
     pub(crate) struct ConsulKv {
         endpoints: Vec<At<String>> = "endpoints",
+        register: Toggle<Register> = "register",
         root: String = "rootKey",
         token: String = "token",
         tls: ProviderTls = "tls",
@@ -60,6 +62,19 @@ object! {
     }
     refused {
         "username" | "password" => "basic authentication towards Consul isn't done: use `token`",
+    }
+}
+
+object! {
+    /// `register` of both.
+    pub(crate) struct Register {
+        name: Label = "name",
+        id: String = "id",
+        address: String = "address",
+        tags: Vec<At<String>> = "tags",
+        ttl: Duration = "ttl",
+        deregister_after: Duration = "deregisterCriticalServiceAfter",
+        entry_points: Vec<At<String>> = "entryPoints",
     }
 }
 

@@ -7,9 +7,9 @@ use crate::{
         address::PortRange,
         decode::{At, Cx, Decode, object},
         tree::{Node, Value, quoted},
-        values::{Whole, choice},
+        values::{Whole, choice, text},
     },
-    model::{Mode, ReturnPath},
+    model::{ChoiceKey, Mode, ReturnPath},
 };
 
 object! {
@@ -24,6 +24,7 @@ object! {
         return_path: ReturnPath = "returnPath",
         timeouts: Timeouts = "timeouts",
         trace: bool = "trace",
+        hash_key: HashSecret = "hashKey",
     }
 }
 
@@ -92,6 +93,22 @@ impl Decode for InterfaceName {
             return None;
         }
         Some(Self(text.clone()))
+    }
+}
+
+/// `datapath.hashKey`.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct HashSecret(pub(crate) ChoiceKey);
+
+impl Decode for HashSecret {
+    fn decode(node: &Node, cx: &mut Cx) -> Option<Self> {
+        const WHAT: &str = "a secret text of 16 characters or more";
+        let key = ChoiceKey::from_secret(text(node, WHAT, cx)?);
+        if key.is_none() {
+            // The fault says nothing of what is there.
+            cx.fault(node, format!("expected {WHAT}"));
+        }
+        key.map(Self)
     }
 }
 

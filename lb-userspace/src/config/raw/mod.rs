@@ -4,6 +4,7 @@ mod access_log;
 mod composed;
 mod consul;
 mod datapath;
+mod dns;
 mod entry;
 mod events;
 mod health;
@@ -21,8 +22,9 @@ pub(crate) use access_log::{AccessLog, FieldMode, Format as AccessFormat};
 pub(crate) use composed::{
     Cookie, Failover, HighestRandomWeight, Mirroring, Part, Sticky, Weighted,
 };
-pub(crate) use consul::{CheckState, ConsulCatalog, ConsulEndpoint, ConsulKv};
+pub(crate) use consul::{CheckState, ConsulCatalog, ConsulEndpoint, ConsulKv, Register};
 pub(crate) use datapath::{Datapath, Interfaces, Nat, Timeouts};
+pub(crate) use dns::{DnsService, DnsSource};
 pub(crate) use entry::{EntryPoint, Http as EntryHttp, Transport as EntryTransport, Trusted};
 pub(crate) use events::{Events, Nats, Storage};
 pub(crate) use health::{HealthCheck, Mode, Scheme};
@@ -31,7 +33,8 @@ pub(crate) use instance::{Api, Log, LogFormat, Metrics, Ping, Prometheus};
 pub(crate) use l4::{LoadBalancer, Service, Tcp, TcpRouter, Udp, UdpRouter};
 pub(crate) use labels::Labels;
 pub(crate) use providers::{
-    Constraints, DefaultRule, Docker, File, HttpSource, NatsProvider, Providers, Tls as ProviderTls,
+    Constraints, DefaultRule, Docker, File, HttpSource, NatsProvider, Providers, Swarm,
+    Tls as ProviderTls,
 };
 pub(crate) use registry::{Label, Registry};
 pub(crate) use router::{Domain, Observability, RouterTls};

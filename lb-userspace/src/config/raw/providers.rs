@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{ConsulCatalog, ConsulKv, events::OneOrMore};
+use super::{ConsulCatalog, ConsulKv, DnsSource, events::OneOrMore};
 use crate::{
     config::{
         decode::{ByName, Cx, Decode, object},
@@ -16,18 +16,20 @@ object! {
     /// `providers`.
     pub(crate) struct Providers {
         file: File = "file",
+        dns: DnsSource = "dns",
         docker: Toggle<Docker> = "docker",
         http: HttpSource = "http",
         nats: NatsProvider = "nats",
         consul_catalog: Toggle<ConsulCatalog> = "consulCatalog",
         consul: Toggle<ConsulKv> = "consul",
+        swarm: Toggle<Swarm> = "swarm",
         throttle: Duration = "providersThrottleDuration",
     }
     refused {
-        "swarm" | "kubernetesIngress" | "kubernetesIngressNGINX" | "kubernetesCRD"
+        "kubernetesIngress" | "kubernetesIngressNGINX" | "kubernetesCRD"
             | "kubernetesGateway" | "knative" | "nomad" | "ecs" | "etcd" | "zooKeeper" | "redis"
-            | "rest" | "dns" | "marathon" | "rancher" | "plugin"
-            => "lb doesn't have this provider yet; there are `file`, `docker`, `consulCatalog`, `consul`, `nats` and `http`",
+            | "rest" | "marathon" | "rancher" | "plugin"
+            => "lb doesn't have this provider yet; there are `file`, `docker`, `swarm`, `consulCatalog`, `consul`, `nats`, `dns` and `http`",
         "registry" => "lb's own registry is `registry` at the top; what it holds is routed without a provider",
         "precedence" => "names carry their provider (`name@file`), so that none takes precedence",
     }
@@ -60,7 +62,27 @@ object! {
     }
     refused {
         "useBindPortIP" => "published ports aren't used: lb reaches containers at their own addresses",
-        "swarmMode" | "swarmModeRefreshSeconds" => "Swarm isn't done yet",
+        "swarmMode" | "swarmModeRefreshSeconds" => "a Swarm has a provider of its own: write `providers.swarm`",
+        "username" | "password" => "basic authentication towards Docker isn't done yet: use `tls`",
+    }
+}
+
+object! {
+    /// `providers.swarm`.
+    pub(crate) struct Swarm {
+        endpoint: String = "endpoint",
+        tls: Tls = "tls",
+        exposed_by_default: bool = "exposedByDefault",
+        default_rule: DefaultRule = "defaultRule",
+        constraints: Constraints = "constraints",
+        allow_empty_services: bool = "allowEmptyServices",
+        network: String = "network",
+        watch: bool = "watch",
+        timeout: Duration = "httpClientTimeout",
+        refresh: Duration = "refreshSeconds",
+    }
+    refused {
+        "useBindPortIP" => "published ports aren't used: lb reaches tasks at their own addresses",
         "username" | "password" => "basic authentication towards Docker isn't done yet: use `tls`",
     }
 }

@@ -52,6 +52,8 @@ examples! {
     tcp_sni: "tcp-sni.yaml", 3 routers, 3 services;
     nats: "nats.yaml", 1 routers, 1 services;
     docker: "docker.yaml", 0 routers, 0 services;
+    swarm: "swarm.yaml", 0 routers, 0 services;
+    dns: "dns.yaml", 0 routers, 0 services;
     registry: "registry.yaml", 0 routers, 0 services;
     consul: "consul.yaml", 0 routers, 0 services;
     canary: "canary.yaml", 3 routers, 5 services;

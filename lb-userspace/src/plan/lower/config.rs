@@ -6,11 +6,12 @@ use lb_common::{KernelConfig, config::flags};
 
 use super::KernelFacts;
 use crate::{
-    model::{Datapath, ReturnPath},
+    model::{ReturnPath, Snapshot},
     plan::NetView,
 };
 
-pub(super) fn lower(datapath: &Datapath, net: &NetView, facts: &KernelFacts) -> KernelConfig {
+pub(super) fn lower(snapshot: &Snapshot, net: &NetView, facts: &KernelFacts) -> KernelConfig {
+    let datapath = &snapshot.settings.datapath;
     let jiffies = |time: Duration| jiffies(time, facts.hz);
     let timeouts = &datapath.timeouts;
     KernelConfig {
@@ -36,6 +37,7 @@ pub(super) fn lower(datapath: &Datapath, net: &NetView, facts: &KernelFacts) -> 
         tcp_closing: jiffies(timeouts.tcp_closing),
         tcp_closed: jiffies(timeouts.tcp_closed),
         udp: jiffies(timeouts.udp),
+        choice_key: datapath.hash_key.or(snapshot.agreed).map_or(facts.choice_key, |key| key.0),
     }
 }
 

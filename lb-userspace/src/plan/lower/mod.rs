@@ -30,6 +30,8 @@ pub use obstacle::Obstacle;
 pub struct KernelFacts {
     /// Keys of the flow hash, as the tables in place have them.
     pub hash_key: HashKey,
+    /// Keys of choices where neither configuration nor other nodes say any: those in force.
+    pub choice_key: HashKey,
     /// Forward buckets of established flows.
     pub est_buckets: u32,
     /// Forward buckets of half-open flows.
@@ -87,7 +89,7 @@ impl Lowerer {
         let rings = rings::lower(&routes, memory, size, previous, &mut obstacles);
         obstacles.extend(memory.of.values().flat_map(|known| known.obstacles.iter().cloned()));
         let view = KernelView {
-            config: config::lower(&snapshot.settings.datapath, net, facts),
+            config: config::lower(snapshot, net, facts),
             nats: nats.into_view(),
             ifaces: ifaces::lower(net, previous, &mut obstacles),
             vips: vips::lower(&routes, &rings, previous, &mut obstacles),

@@ -203,6 +203,8 @@ impl Recipe {
                 backends: members.len(),
                 limit,
             });
+            // The same ones on every node, in whatever order they came.
+            members.sort_by_key(|&(_, address, _)| address);
             members.truncate(limit);
         }
         (!members.is_empty()).then_some(Self { filling, size, members })

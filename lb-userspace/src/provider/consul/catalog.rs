@@ -12,14 +12,12 @@ use std::{
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use serde::Deserialize;
 
-use super::{
-    client::{Answer, Client, encoded},
-    entry,
-};
+use super::{client, entry};
 use crate::{
     model::{ConsulCatalog, Settings},
     provider::{
         Asked,
+        client::{Answer, Client, encoded},
         discovery::{Assembler, Instance, Rules},
         docker::instances,
         link::{Following, Link, Outlet, Reader, Source},
@@ -59,10 +57,15 @@ impl Source for Catalog {
                 named => named,
             };
             for url in &self.0.endpoint.urls {
-                for datacenter in datacenters {
-                    let client = Client::new(url, &self.0.endpoint)?;
-                    let mut follower = Follower::new(&self.0, Arc::new(client), datacenter);
-                    let Err(why) = follower.run(outlet).await;
+                for (at, datacenter) in datacenters.iter().enumerate() {
+                    let client = Arc::new(client(url, &self.0.endpoint)?);
+                    let mut follower = Follower::new(&self.0, Arc::clone(&client), datacenter);
+                    let why = tokio::select! {
+                        Err(why) = follower.run(outlet) => why,
+                        () = answers(&client, &datacenters[0]), if at > 0 => {
+                            return Err(format!("{:?} answers again", datacenters[0]));
+                        }
+                    };
                     if follower.has_published {
                         return Err(why);
                     }
@@ -75,6 +78,20 @@ impl Source for Catalog {
 
     fn reader(&self) -> Reader<Vec<Instance>> {
         instances(Assembler::new(Rules::new(self.name(), &self.0.exposure)))
+    }
+}
+
+/// Between two looks whether the first data centre is back.
+const LOOK: Duration = Duration::from_secs(2);
+
+/// Resolves once a data centre answers.
+async fn answers(client: &Client, datacenter: &str) {
+    let path = format!("/v1/catalog/services{}", dc(datacenter, '?'));
+    loop {
+        tokio::time::sleep(LOOK).await;
+        if client.get(&path, Duration::ZERO).await.is_ok_and(|answer| answer.status.is_success()) {
+            return;
+        }
     }
 }
 

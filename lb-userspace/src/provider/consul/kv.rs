@@ -5,7 +5,7 @@ use std::time::Duration;
 use base64::{Engine, engine::general_purpose::STANDARD};
 use serde::{Deserialize, Serialize};
 
-use super::client::{Client, encoded};
+use super::client;
 use crate::{
     config::{
         build,
@@ -14,6 +14,7 @@ use crate::{
     model::{ConsulKv, Settings},
     provider::{
         Asked,
+        client::encoded,
         link::{Following, Link, Outcome, Outlet, Reader, Source},
     },
 };
@@ -77,7 +78,7 @@ async fn follow(
     outlet: &Outlet<Vec<Pair>>,
     has_published: &mut bool,
 ) -> Result<std::convert::Infallible, String> {
-    let client = Client::new(url, &settings.endpoint)?;
+    let client = client(url, &settings.endpoint)?;
     let wait = settings.endpoint.wait;
     let root = settings.root.split('/').map(encoded).collect::<Vec<_>>().join("/");
     let dc = settings.endpoint.datacenters.first();

@@ -1,9 +1,17 @@
 //! `providers.consulCatalog` and `providers.consul`: services of a Consul with their tags, and keys.
 
 mod catalog;
-mod client;
 pub(crate) mod entry;
 mod kv;
+pub(crate) mod register;
 
 pub(super) use catalog::asked_for as catalog;
 pub(super) use kv::asked_for as kv;
+
+use super::client::Client;
+use crate::model::ConsulEndpoint;
+
+/// Of one of the endpoint's servers.
+fn client(url: &str, endpoint: &ConsulEndpoint) -> Result<Client, String> {
+    Client::new(url, &endpoint.tls, endpoint.token.as_ref())
+}

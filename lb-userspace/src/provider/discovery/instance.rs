@@ -62,6 +62,7 @@ pub(crate) enum Reason {
     NoPort,
     BadLabel,
     Conflict,
+    Unresolved,
 }
 
 impl Reason {
@@ -75,6 +76,7 @@ impl Reason {
             Self::NoPort => "no_port",
             Self::BadLabel => "bad_label",
             Self::Conflict => "conflict",
+            Self::Unresolved => "unresolved",
         }
     }
 }

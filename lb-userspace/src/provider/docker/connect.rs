@@ -3,11 +3,13 @@
 use std::time::Duration;
 
 use bollard::{API_DEFAULT_VERSION, Docker};
+use tokio::net::TcpStream;
 
+use super::super::client::CONNECT;
 use crate::model::{self, Pem};
 
 /// Connects and agrees on a version of the API.
-pub(super) async fn connect(settings: &model::Docker) -> Result<Docker, String> {
+pub(in super::super) async fn connect(settings: &model::Docker) -> Result<Docker, String> {
     let seconds = settings.timeout.as_secs().max(1);
     let endpoint = settings.endpoint.as_str();
     let docker = match (&settings.tls, endpoint.split_once("://")) {
@@ -23,11 +25,23 @@ pub(super) async fn connect(settings: &model::Docker) -> Result<Docker, String> 
         (None, _) => Docker::connect_with_http(endpoint, seconds, API_DEFAULT_VERSION),
     };
     let docker = docker.map_err(|error| error.to_string())?;
+    if let Some((_, address)) = endpoint.split_once("://").filter(|(scheme, _)| *scheme != "unix") {
+        is_there(address.trim_end_matches('/')).await?;
+    }
     within(settings.timeout, docker.negotiate_version()).await
 }
 
+/// Whether anybody listens: the library itself would wait for minutes.
+async fn is_there(address: &str) -> Result<(), String> {
+    match tokio::time::timeout(CONNECT, TcpStream::connect(address)).await {
+        Ok(Ok(_)) => Ok(()),
+        Ok(Err(error)) => Err(format!("{address}: {error}")),
+        Err(_) => Err(format!("{address} doesn't answer")),
+    }
+}
+
 /// An answer that doesn't come in time is a failure.
-pub(super) async fn within<T>(
+pub(in super::super) async fn within<T>(
     time: Duration,
     answer: impl Future<Output = Result<T, bollard::errors::Error>>,
 ) -> Result<T, String> {

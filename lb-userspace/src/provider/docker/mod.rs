@@ -1,6 +1,6 @@
 //! `providers.docker`: containers by their labels, from the list and then by events.
 
-mod connect;
+pub(super) mod connect;
 mod container;
 mod follow;
 

@@ -53,7 +53,7 @@ fn counter(upto: usize, then: Result<(), &'static str>) -> Counter {
 
 fn around(folder: &TempDir, follows: bool) -> Around {
     let state = Some(folder.path().to_owned());
-    Around { follows, throttle: Duration::ZERO, state, registry: Default::default() }
+    Around { follows, throttle: Duration::ZERO, state, ..Around::default() }
 }
 
 /// Waits for changes until `wanted` says yes.

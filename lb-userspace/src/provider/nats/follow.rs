@@ -17,6 +17,7 @@ use super::state::State;
 use crate::{
     model::NatsProvider,
     nats::{
+        AGREED, Agreed,
         bucket::bucket,
         link::{Link, chain},
     },
@@ -47,12 +48,14 @@ impl Outage {
 pub(super) async fn follow(
     settings: &NatsProvider,
     outage: &Outage,
+    agreed: &Agreed,
     outlet: &Outlet<State>,
 ) -> Result<Infallible, String> {
     let mut link = Link::open(&settings.server, "lb providers.nats").await?;
     let context = jetstream::new(link.client.clone());
     let opened = async {
         let bucket = bucket(&context, &settings.bucket, 1).await?;
+        agreed.join(&bucket).await?;
         let told = |e: &dyn std::error::Error| format!("bucket: {}", chain(e));
         let status = bucket.status().await.map_err(|e| told(&e))?;
         let watch = bucket.watch_with_history(">").await.map_err(|e| told(&e))?;
@@ -67,6 +70,7 @@ pub(super) async fn follow(
         is_whole: values == 0,
         lost: outage.over(),
         begun: SystemTime::now(),
+        agreed,
     };
     if following.is_whole {
         outlet.publish(following.state.clone());
@@ -87,7 +91,7 @@ fn root(written: &str) -> String {
     }
 }
 
-struct Following {
+struct Following<'a> {
     root: String,
     state: State,
     /// When keys go that aren't renewed.
@@ -97,9 +101,10 @@ struct Following {
     /// When the connection before this one was lost.
     lost: Option<SystemTime>,
     begun: SystemTime,
+    agreed: &'a Agreed,
 }
 
-impl Following {
+impl Following<'_> {
     async fn run(&mut self, mut watch: Watch, outlet: &Outlet<State>) -> String {
         loop {
             let next = self.deadlines.values().min().copied();
@@ -132,6 +137,9 @@ impl Following {
 
     fn take(&mut self, entry: &Entry) {
         self.is_whole |= entry.seen_current || entry.delta == 0;
+        if entry.key == AGREED && entry.operation == Operation::Put {
+            return self.agreed.tell(&entry.value);
+        }
         let Some(key) = entry.key.strip_prefix(&self.root) else { return };
         self.deadlines.remove(key);
         match entry.operation {

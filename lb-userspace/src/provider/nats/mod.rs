@@ -6,15 +6,16 @@ mod state;
 
 use super::{
     Asked,
-    discovery::{Assembler, Rules},
+    discovery::{Assembler, Instance, Reason, Rules, Skipped},
     link::{Following, Link, Outcome, Outlet, Reader, Source},
 };
 use crate::{
     config::{
-        build::{self, Document},
+        build::{self, Document, Kind},
         flat::{Style, Tree, after_root},
     },
-    model::{NatsProvider, Settings},
+    model::{Id, NatsProvider, Settings},
+    nats::Agreed,
 };
 use follow::Outage;
 use state::State;
@@ -28,7 +29,8 @@ pub(super) fn asked_for(settings: &Settings) -> Option<Asked> {
     // Secrets are no part of what is shown of settings, but a change of them counts.
     let key = (NAME, format!("{nats:?}"), nats.server.login.digest(), settings.throttle);
     Some(Asked::new(&key, move |around| {
-        Link::provider(Bucket { settings: nats, outage: Outage::default() }, around)
+        let agreed = around.agreed.clone();
+        Link::provider(Bucket { settings: nats, outage: Outage::default(), agreed }, around)
     }))
 }
 
@@ -36,6 +38,7 @@ pub(super) fn asked_for(settings: &Settings) -> Option<Asked> {
 struct Bucket {
     settings: NatsProvider,
     outage: Outage,
+    agreed: Agreed,
 }
 
 impl Source for Bucket {
@@ -50,7 +53,7 @@ impl Source for Bucket {
     }
 
     fn follow<'a>(&'a self, outlet: &'a Outlet<State>) -> Following<'a> {
-        Box::pin(follow::follow(&self.settings, &self.outage, outlet))
+        Box::pin(follow::follow(&self.settings, &self.outage, &self.agreed, outlet))
     }
 
     fn reader(&self) -> Reader<State> {
@@ -64,8 +67,10 @@ fn read(origin: &str, state: &State, assembler: &mut Assembler) -> Outcome {
     let pairs = state.keys.iter().map(|(key, value)| (&**key, &**value));
     let tree = Tree::read(origin, Style::Slashed, pairs, |key| after_root(key, ""));
     let mut parsed = build::keys(&tree, NAME);
-    let assembled = assembler.assemble(&state.instances());
-    add(&mut parsed.document, assembled.document);
+    let instances = state.instances();
+    let mut assembled = assembler.assemble(&instances);
+    let own = |name: &str| instances.iter().any(|one| names_router(one, name));
+    assembled.skipped.extend(add(&mut parsed.document, assembled.document, own));
     Outcome {
         parsed,
         out: assembled.faults,
@@ -74,27 +79,52 @@ fn read(origin: &str, state: &State, assembler: &mut Assembler) -> Outcome {
     }
 }
 
-/// Adds what instances bring. Where keys say something of the same name they are meant: a router that
-/// is written for a service of instances stands in place of the default one.
-fn add(document: &mut Document, more: Document) {
+/// Adds what instances bring. Where keys say something of the same name they stand, and what instances
+/// say of it is reported; but a router that is written for a service of instances is no contradiction
+/// of the default one. `own` tells whether a router is one that labels name.
+fn add(document: &mut Document, more: Document, own: impl Fn(&str) -> bool) -> Vec<Skipped> {
+    let mut conflicts = Vec::new();
+    let mut conflict = |kind: Kind, id: &Id| {
+        conflicts.push(Skipped {
+            instance: format!("nats {} {:?}", kind.name(), id.name),
+            reason: Reason::Conflict,
+            detail: "keys say it as well, and stand; what instances say of it is left out".into(),
+        });
+    };
     for draft in more.routers {
-        if document.routers.iter().all(|one| one.config.id != draft.config.id) {
+        let id = &draft.config.id;
+        if !document.has(Kind::Router, id) {
             document.routers.push(draft);
+        } else if own(&id.name) {
+            conflict(Kind::Router, id);
         }
     }
     for draft in more.services {
-        if document.services.iter().all(|one| one.service.id != draft.service.id) {
-            document.services.push(draft);
+        match document.has(Kind::Service, &draft.service.id) {
+            true => conflict(Kind::Service, &draft.service.id),
+            false => document.services.push(draft),
         }
     }
     for draft in more.middlewares {
-        if document.middlewares.iter().all(|one| one.id != draft.id) {
-            document.middlewares.push(draft);
+        match document.has(Kind::Middleware, &draft.id) {
+            true => conflict(Kind::Middleware, &draft.id),
+            false => document.middlewares.push(draft),
         }
     }
     document.transports.extend(more.transports);
     document.faulty.extend(more.faulty);
     document.warnings.extend(more.warnings);
+    conflicts
+}
+
+/// Whether labels name a router.
+fn names_router(instance: &Instance, name: &str) -> bool {
+    instance.labels.keys().any(|label| {
+        let parts: Vec<&str> = label.split('.').collect();
+        parts.windows(2).any(|pair| {
+            pair[0].eq_ignore_ascii_case("routers") && pair[1].eq_ignore_ascii_case(name)
+        })
+    })
 }
 
 #[cfg(test)]
@@ -152,9 +182,29 @@ mod tests {
             ("services/api/1", r#"{"address":"10.0.0.1:80"}"#),
         ]);
         assert_eq!(outcome.parsed.faults, []);
+        assert_eq!(outcome.skipped, []);
         let routers = &outcome.parsed.document.routers;
         let rule = routers[0].config.rule.as_ref().map(|rule| rule.text().to_owned());
         assert_eq!((routers.len(), rule.as_deref()), (1, Some("PathPrefix(`/api`)")));
+    }
+
+    #[test]
+    fn what_keys_and_instances_both_say_is_reported() {
+        let outcome = outcome(&[
+            ("http/routers/api/rule", "PathPrefix(`/api`)"),
+            ("http/routers/api/service", "api"),
+            ("http/services/api/loadBalancer/servers/0/url", "http://10.0.0.9:80"),
+            (
+                "services/api/1",
+                r#"{"address":"10.0.0.1:80","tags":["traefik.http.routers.api.rule=Path(`/`)"]}"#,
+            ),
+        ]);
+        assert_eq!(services(&outcome), ["http/api@nats 10.0.0.9:80*1"]);
+        let skipped = outcome.skipped.iter().map(|s| (s.instance.as_str(), s.reason));
+        assert_eq!(
+            skipped.collect::<Vec<_>>(),
+            [("nats router \"api\"", Reason::Conflict), ("nats service \"api\"", Reason::Conflict)]
+        );
     }
 
     #[test]

@@ -10,6 +10,7 @@ macro_rules! rows {
 mod checks;
 mod consul;
 mod datapath;
+mod discovery;
 mod durations;
 mod entry_points;
 mod formats;

@@ -27,6 +27,8 @@ pub(super) struct Case {
 }
 
 impl Case {
+    pub(super) const OWN_KEY: lb_common::HashKey = [7; 12];
+
     /// Nothing at all.
     pub(super) fn new() -> Self {
         let (snapshot, net, previous) = Default::default();
@@ -109,7 +111,13 @@ impl Case {
 
     /// By one that remembers the steps before.
     pub(super) fn lower_by(&self, lowerer: &mut Lowerer) -> Lowered {
-        let facts = KernelFacts { hz: 250, est_buckets: 8, half_buckets: 2, ..Default::default() };
+        let facts = KernelFacts {
+            hz: 250,
+            est_buckets: 8,
+            half_buckets: 2,
+            choice_key: Self::OWN_KEY,
+            ..Default::default()
+        };
         let settings = Arc::new(self.settings.clone());
         let snapshot = Snapshot { settings, ..self.snapshot.clone() };
         lowerer.lower(&snapshot, &self.net, &facts, &self.previous)

@@ -4,7 +4,7 @@ use lb_common::vip::{NO_RING, algorithm, flags};
 
 use super::*;
 use crate::{
-    model::{OnEmpty, ReturnPath},
+    model::{ChoiceKey, OnEmpty, ReturnPath},
     plan::Obstacle,
 };
 
@@ -188,4 +188,16 @@ jiffies! {
 #[test]
 fn without_interfaces_every_packet_is_checked_for_length() {
     assert_eq!(Case::new().lower().view.config.min_mtu, 0);
+}
+
+#[test]
+fn choices_go_by_the_configured_key_then_by_that_of_all_nodes_then_by_the_hosts_own() {
+    let key = |secret: &str| ChoiceKey::from_secret(secret);
+    let mut case = Case::web(&["10.0.0.1:80"]);
+    assert_eq!(case.lower().view.config.choice_key, Case::OWN_KEY);
+    case.snapshot.agreed = key("the nodes' own secret");
+    assert_eq!(Some(ChoiceKey(case.lower().view.config.choice_key)), case.snapshot.agreed);
+    case.settings.datapath.hash_key = key("a configured secret");
+    let configured = ChoiceKey(case.lower().view.config.choice_key);
+    assert_eq!(Some(configured), case.settings.datapath.hash_key);
 }

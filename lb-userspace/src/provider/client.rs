@@ -1,7 +1,9 @@
-//! A client of Consul's HTTP API: a few connections that are kept, and queries that wait.
+//! A client of HTTP APIs, over TCP, TLS or a unix socket: a few connections that are kept, and
+//! queries that wait.
 
 use std::{
     io,
+    path::PathBuf,
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
@@ -15,16 +17,27 @@ use hyper::{
 };
 use hyper_util::rt::TokioIo;
 use rustls::pki_types::ServerName;
+use socket2::{SockRef, TcpKeepalive};
 use tokio::{
-    net::TcpStream,
+    net::{TcpStream, UnixStream},
     time::{error::Elapsed, timeout},
 };
 use tokio_rustls::TlsConnector;
 
-use crate::{model::ConsulEndpoint, proxy::tls::client_config};
+use crate::{
+    model::{ClientTls, Token},
+    proxy::tls::client_config,
+};
 
-/// To connect, and to have an answer that needs no waiting.
+/// To have an answer that needs no waiting.
 const PATIENCE: Duration = Duration::from_secs(10);
+/// To connect. Short: while a network is away a try that began then must make way for one that
+/// succeeds.
+pub(super) const CONNECT: Duration = Duration::from_secs(3);
+/// How long a connection that says nothing may be dead without being noticed: an answer may be
+/// waited for for minutes.
+const IDLE: Duration = Duration::from_secs(5);
+const PROBES: (Duration, u32) = (Duration::from_secs(2), 3);
 /// Bytes of an answer at most.
 const LARGEST: usize = 256 << 20;
 /// Connections kept for the next question.
@@ -51,20 +64,32 @@ pub(crate) struct Client {
     /// `host:port`.
     authority: String,
     host: String,
+    /// In place of TCP.
+    socket: Option<PathBuf>,
     tls: Option<TlsConnector>,
     token: Option<HeaderValue>,
     idle: Mutex<Vec<SendRequest<Full<Bytes>>>>,
 }
 
 impl Client {
-    /// For one of the endpoint's servers.
-    pub(crate) fn new(url: &str, endpoint: &ConsulEndpoint) -> Result<Self, String> {
+    /// For `http://host:port`, `https://…` or `unix:///path`, with a token of Consul's, if any.
+    pub(crate) fn new(url: &str, tls: &ClientTls, token: Option<&Token>) -> Result<Self, String> {
+        if let Some(path) = url.strip_prefix("unix://") {
+            return Ok(Self {
+                authority: "localhost".to_owned(),
+                host: String::new(),
+                socket: Some(path.into()),
+                tls: None,
+                token: None,
+                idle: Mutex::default(),
+            });
+        }
         let uri: Uri = url.parse().map_err(|_| "its address is no URL".to_owned())?;
         let is_tls = uri.scheme_str() == Some("https");
         let host = uri.host().unwrap_or_default().trim_matches(['[', ']']).to_owned();
         let port = uri.port_u16().unwrap_or(if is_tls { 443 } else { 80 });
-        let tls = is_tls.then(|| client_config(&endpoint.tls, &["http/1.1"])).transpose()?;
-        let token = endpoint.token.as_ref().map(|token| {
+        let tls = is_tls.then(|| client_config(tls, &["http/1.1"])).transpose()?;
+        let token = token.map(|token| {
             let mut value = HeaderValue::from_str(&token.0)
                 .map_err(|_| "its token holds what no header may".to_owned())?;
             value.set_sensitive(true);
@@ -76,6 +101,7 @@ impl Client {
                 false => format!("{host}:{port}"),
             },
             host,
+            socket: None,
             tls: tls.map(|config| TlsConnector::from(Arc::new(config))),
             token: token.transpose()?,
             idle: Mutex::default(),
@@ -94,7 +120,6 @@ impl Client {
     ///
     /// # Errors
     /// As of [`Self::get`].
-    #[allow(dead_code, reason = "lb registers itself with it")]
     pub(crate) async fn put(&self, path: &str, body: Bytes) -> Result<Answer, String> {
         self.ask(Method::PUT, path, body, Duration::ZERO).await
     }
@@ -109,7 +134,7 @@ impl Client {
         let slow = |_: Elapsed| format!("{} doesn't answer", self.authority);
         let (mut connection, is_kept) = match self.kept() {
             Some(kept) => (kept, true),
-            None => (timeout(PATIENCE, self.connect()).await.map_err(slow)??, false),
+            None => (timeout(CONNECT, self.connect()).await.map_err(slow)??, false),
         };
         let asked = self.request(&method, path, &body)?;
         // A wait is stretched by a sixteenth at the other side.
@@ -117,7 +142,7 @@ impl Client {
         let mut sent = timeout(limit, connection.send_request(asked)).await.map_err(slow)?;
         // A kept connection may have been closed meanwhile; what was asked then wasn't read.
         if is_kept && sent.as_ref().is_err_and(|e| e.is_canceled() || e.is_incomplete_message()) {
-            connection = timeout(PATIENCE, self.connect()).await.map_err(slow)??;
+            connection = timeout(CONNECT, self.connect()).await.map_err(slow)??;
             let again = self.request(&method, path, &body)?;
             sent = timeout(limit, connection.send_request(again)).await.map_err(slow)?;
         }
@@ -130,7 +155,10 @@ impl Client {
     }
 
     fn judge(&self, path: &str, answer: Answer) -> Result<Answer, String> {
-        if answer.headers.get("x-consul-knownleader").is_some_and(|value| value == "false") {
+        let is_leaderless =
+            answer.headers.get("x-consul-knownleader").is_some_and(|value| value == "false");
+        // A refusal says so, too, whatever the reason.
+        if is_leaderless && answer.status.is_success() {
             return Err(format!("{}: no leader, so that it can't be relied on", self.authority));
         }
         if answer.status.is_success() || answer.status == StatusCode::NOT_FOUND {
@@ -177,8 +205,14 @@ impl Client {
 
     async fn connect(&self) -> Result<SendRequest<Full<Bytes>>, String> {
         let named = |e: io::Error| format!("{}: {e}", self.authority);
+        if let Some(path) = &self.socket {
+            let named = |e: io::Error| format!("{}: {e}", path.display());
+            let stream = UnixStream::connect(path).await.map_err(named)?;
+            return self.shake(TokioIo::new(stream)).await;
+        }
         let stream = TcpStream::connect(&self.authority).await.map_err(named)?;
         stream.set_nodelay(true).map_err(named)?;
+        notices_death(&stream).map_err(named)?;
         match &self.tls {
             None => self.shake(TokioIo::new(stream)).await,
             Some(tls) => {
@@ -199,6 +233,14 @@ impl Client {
         tokio::spawn(async move { drop(connection.await) });
         Ok(sender)
     }
+}
+
+/// Probes a silent connection, and gives one up whose bytes nobody acknowledges.
+fn notices_death(stream: &TcpStream) -> io::Result<()> {
+    let probes = TcpKeepalive::new().with_time(IDLE).with_interval(PROBES.0).with_retries(PROBES.1);
+    let socket = SockRef::from(stream);
+    socket.set_tcp_keepalive(&probes)?;
+    socket.set_tcp_user_timeout(Some(IDLE + PROBES.0 * PROBES.1))
 }
 
 /// Percent-encodes a part of a path.
