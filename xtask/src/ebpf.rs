@@ -193,6 +193,9 @@ pub(crate) fn command(
         .args([subcommand, "--locked", "--release", "--package", "lb-ebpf", "--target", TARGET])
         .arg("--target-dir")
         .arg(target)
+        // What the daemon's profile asks for is bpf-linker's business here.
+        .env("CARGO_PROFILE_RELEASE_LTO", "false")
+        .env("CARGO_PROFILE_RELEASE_CODEGEN_UNITS", "16")
         .env("RUSTC", &toolchain.rustc)
         .env("CARGO_ENCODED_RUSTFLAGS", rustflags(linker));
     match toolchain.core {

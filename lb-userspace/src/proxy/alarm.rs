@@ -14,6 +14,9 @@ use std::{
 /// Between two looks: what deadlines are exact to.
 pub(crate) const TICK: Duration = Duration::from_millis(100);
 
+/// Seconds that a deadline can be away; ticks are counted in 32 bits, and wrap around.
+const LONGEST: u64 = u32::MAX as u64 / 40;
+
 /// It has been too long.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Elapsed;
@@ -86,7 +89,10 @@ impl Alarm {
             self.slot.deadline.set(0);
             return;
         }
-        let ticks = after.as_millis().div_ceil(TICK.as_millis()).min(u32::MAX as u128 / 4) as u32;
+        // In 64 bits: several alarms are set for each request, and a division in 128 is a call.
+        let seconds = after.as_secs().min(LONGEST);
+        let millis = seconds * 1000 + u64::from(after.subsec_millis());
+        let ticks = millis.div_ceil(TICK.as_millis() as u64) as u32;
         self.slot.deadline.set(self.now.get().wrapping_add(ticks + 1).max(1));
     }
 

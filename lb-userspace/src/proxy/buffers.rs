@@ -1,6 +1,6 @@
 //! Buffers that a worker lends while bytes are there: an idle connection holds none.
 
-use std::cell::{Cell, RefCell};
+use std::cell::RefCell;
 
 /// Bytes of a buffer for heads and small bodies.
 pub(crate) const SMALL: usize = 16 * 1024;
@@ -13,13 +13,11 @@ const KEPT: usize = 256;
 #[derive(Debug, Default)]
 pub(crate) struct Buffers {
     small: RefCell<Vec<Vec<u8>>>,
-    lent: Cell<usize>,
 }
 
 impl Buffers {
     /// An empty buffer of at least [`SMALL`] bytes.
     pub(crate) fn small(&self) -> Vec<u8> {
-        self.lent.set(self.lent.get() + 1);
         self.small.borrow_mut().pop().unwrap_or_else(|| Vec::with_capacity(SMALL))
     }
 

@@ -63,9 +63,9 @@ pub(crate) fn http(
     let mut exchange = Exchange::new(Arc::new(client), head, Body::Empty);
     table.prepare(&mut exchange);
     let route = table.route(&exchange);
-    passed_over(&mut explained, snapshot, &table, route.as_ref(), &exchange);
+    passed_over(&mut explained, snapshot, &table, route, &exchange);
     match route {
-        Some(route) => routed(&mut explained, view, snapshot, &route),
+        Some(route) => routed(&mut explained, view, snapshot, route),
         None => explained.answered(404, "no_router", "no router matches"),
     }
     Ok(explained)

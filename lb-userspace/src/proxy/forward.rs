@@ -109,11 +109,11 @@ async fn service_answer(
     if let Some(retry) = &retry {
         retry.budget.deposit();
     }
-    let begun = Instant::now();
+    let begun = retry.is_some().then(Instant::now);
     let mut avoid = Vec::new();
     for attempt in 1.. {
         let tried = attempt_once(worker, service, exchange, alarm, &mut avoid).await;
-        let Some(retry) = &retry else { return settle(exchange, tried) };
+        let (Some(retry), Some(begun)) = (&retry, begun) else { return settle(exchange, tried) };
         let (is_safe, status) = match &tried {
             Ok(()) => (retry.may_repeat(exchange), Some(exchange.answer.head.status())),
             Err(failure) => {

@@ -57,49 +57,73 @@ pub(crate) async fn relay(
     cut: Option<&Cut>,
     meter: &dyn Meter,
 ) -> Result<(), Broken> {
-    let mut relay =
-        Relay { up: Way::default(), down: Way::default(), delay, patience: None, told: (0, 0) };
-    let ended = poll_fn(|cx| {
-        let ended = relay.poll(cx, client, server, tools);
-        relay.tell(meter);
-        match cut.map(|cut| cut.poll(cx)) {
-            Some(Poll::Ready(())) if ended.is_pending() => Poll::Ready(Err(Broken::Server(
-                io::Error::new(io::ErrorKind::ConnectionReset, "it is no longer there"),
-            ))),
-            _ => ended,
-        }
-    })
-    .await;
-    relay.up.release(tools);
-    relay.down.release(tools);
-    if ended.is_err() {
-        client.reset_on_drop();
-        server.reset_on_drop();
-    }
-    ended
+    let mut relay = Relay::new(Vec::new(), delay, tools, cut, meter);
+    poll_fn(|cx| relay.poll(cx, client, server)).await
 }
 
-struct Relay {
+/// As [`relay`], for whoever has the client's connection only while it polls.
+pub(crate) struct Relay<'a> {
     up: Way,
     down: Way,
     delay: Duration,
     /// Since one direction has ended: when it has been silent for too long, and how far it was.
     patience: Option<(Pin<Box<Sleep>>, u64)>,
+    tools: Tools<'a>,
+    cut: Option<&'a Cut>,
+    meter: &'a dyn Meter,
     /// What the meter has heard of.
     told: (u64, u64),
 }
 
-impl Relay {
-    fn poll(
+impl Drop for Relay<'_> {
+    fn drop(&mut self) {
+        self.up.release(self.tools);
+        self.down.release(self.tools);
+    }
+}
+
+impl<'a> Relay<'a> {
+    /// `ahead` was read of the client already.
+    pub(crate) fn new(
+        ahead: Vec<u8>,
+        delay: Duration,
+        tools: Tools<'a>,
+        cut: Option<&'a Cut>,
+        meter: &'a dyn Meter,
+    ) -> Self {
+        let up = Way { buffer: ahead, ..Way::default() };
+        Self { up, down: Way::default(), delay, patience: None, tools, cut, meter, told: (0, 0) }
+    }
+
+    /// Ready when it is over.
+    pub(crate) fn poll(
         &mut self,
         cx: &mut Context<'_>,
         client: &mut Stream,
         server: &mut Stream,
-        tools: Tools<'_>,
     ) -> Poll<Result<(), Broken>> {
-        let up = self.up.poll(cx, client, server, tools);
+        let mut ended = self.poll_ways(cx, client, server);
+        self.tell();
+        if ended.is_pending() && self.cut.is_some_and(|cut| cut.poll(cx).is_ready()) {
+            let error = io::Error::new(io::ErrorKind::ConnectionReset, "it is no longer there");
+            ended = Poll::Ready(Err(Broken::Server(error)));
+        }
+        if let Poll::Ready(Err(_)) = &ended {
+            client.reset_on_drop();
+            server.reset_on_drop();
+        }
+        ended
+    }
+
+    fn poll_ways(
+        &mut self,
+        cx: &mut Context<'_>,
+        client: &mut Stream,
+        server: &mut Stream,
+    ) -> Poll<Result<(), Broken>> {
+        let up = self.up.poll(cx, client, server, self.tools);
         let up = up.map_err(|side| side.named(Broken::Client, Broken::Server))?;
-        let down = self.down.poll(cx, server, client, tools);
+        let down = self.down.poll(cx, server, client, self.tools);
         let down = down.map_err(|side| side.named(Broken::Server, Broken::Client))?;
         match (up, down) {
             (Poll::Ready(()), Poll::Ready(())) => Poll::Ready(Ok(())),
@@ -123,10 +147,10 @@ impl Relay {
         sleep.as_mut().poll(cx)
     }
 
-    fn tell(&mut self, meter: &dyn Meter) {
+    fn tell(&mut self) {
         let now = (self.up.bytes, self.down.bytes);
         if now != self.told {
-            meter.passed(now.0 - self.told.0, now.1 - self.told.1);
+            self.meter.passed(now.0 - self.told.0, now.1 - self.told.1);
             self.told = now;
         }
     }

@@ -1,7 +1,7 @@
 //! The proxy as the daemon drives it: workers, sockets, and tables that follow the snapshot.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     io,
     net::{IpAddr, Ipv6Addr, SocketAddr, TcpListener},
     os::fd::{AsFd, OwnedFd},
@@ -19,7 +19,7 @@ use super::{
     udp,
     worker::{Handle, Order},
 };
-use crate::model::{self, EntryPoint, Path, Snapshot};
+use crate::model::{self, EntryPoint, Id, Path, Router, Snapshot};
 
 /// Connections that may wait to be accepted, for each worker.
 const BACKLOG: i32 = 4096;
@@ -40,6 +40,7 @@ struct Open {
 pub struct Proxy {
     workers: Vec<Handle>,
     tables: Tables,
+    claims: Claims,
     /// By entry point: where it listens.
     listening: BTreeMap<String, Open>,
     /// Sockets of another process, until the first snapshot says what they are for.
@@ -50,7 +51,9 @@ pub struct Proxy {
 impl Proxy {
     /// Whether `snapshot` has anything for a proxy to do.
     pub fn is_needed(snapshot: &Snapshot) -> bool {
-        !wanted(snapshot).is_empty()
+        let mut claims = Claims::default();
+        claims.follow(snapshot);
+        !claims.wanted(snapshot).is_empty()
     }
 
     /// Starts `workers` workers; nothing is served yet. Without `internals` there are no internal
@@ -62,7 +65,8 @@ impl Proxy {
         let workers = (0..workers.max(1)).map(Handle::start).collect::<io::Result<_>>()?;
         let tables = Tables::new(internals);
         let (listening, inherited) = (BTreeMap::new(), BTreeMap::new());
-        Ok(Self { workers, tables, listening, inherited, faults: Vec::new() })
+        let claims = Claims::default();
+        Ok(Self { workers, tables, claims, listening, inherited, faults: Vec::new() })
     }
 
     /// Listens on these where the first snapshot asks for their addresses: they are another
@@ -97,7 +101,8 @@ impl Proxy {
         self.tables.follow(snapshot);
         self.faults.clear();
         self.observe(snapshot);
-        let wanted = wanted(snapshot);
+        self.claims.follow(snapshot);
+        let wanted = self.claims.wanted(snapshot);
         let gone: Vec<String> = self
             .listening
             .iter()
@@ -244,32 +249,46 @@ impl Proxy {
     }
 }
 
-/// Where to listen: every TCP entry point but those that the kernel serves, and those of UDP that
-/// a router here wants.
-fn wanted(snapshot: &Snapshot) -> BTreeMap<String, Listening> {
-    let in_kernel = |point: &EntryPoint| {
-        snapshot
-            .routers
-            .values()
-            .any(|r| r.path == Path::Kernel && r.entry_points.contains(&point.name))
-    };
-    let in_proxy = |point: &EntryPoint| {
-        snapshot
-            .routers
-            .values()
-            .any(|r| r.path == Path::Proxy && r.entry_points.contains(&point.name))
-    };
-    let of_host = |point: &EntryPoint| point.ip.is_none_or(|ip| ip.is_loopback());
-    let points = snapshot.entry_points.values().filter(|point| {
-        let takes_all = point.protocol == model::Protocol::Tcp && of_host(point);
-        in_proxy(point) || takes_all && !in_kernel(point)
-    });
-    points
-        .map(|point| {
-            let ip = point.ip.unwrap_or(IpAddr::V6(Ipv6Addr::UNSPECIFIED));
-            (point.name.clone(), (SocketAddr::new(ip, point.port), point.protocol))
-        })
-        .collect()
+/// Whose routers an entry point has; made anew only where routers change.
+#[derive(Default)]
+struct Claims {
+    made_from: Option<Arc<BTreeMap<Id, Router>>>,
+    kernel: BTreeSet<String>,
+    proxy: BTreeSet<String>,
+}
+
+impl Claims {
+    fn follow(&mut self, snapshot: &Snapshot) {
+        let routers = &snapshot.routers;
+        if self.made_from.as_ref().is_some_and(|old| Arc::ptr_eq(old, routers)) {
+            return;
+        }
+        let points = |path| {
+            let of_path = routers.values().filter(move |router| router.path == path);
+            of_path.flat_map(|router| router.entry_points.iter().cloned()).collect()
+        };
+        *self = Self {
+            kernel: points(Path::Kernel),
+            proxy: points(Path::Proxy),
+            made_from: Some(Arc::clone(routers)),
+        };
+    }
+
+    /// Where to listen: every TCP entry point but those that the kernel serves, and those of UDP that
+    /// a router here wants.
+    fn wanted(&self, snapshot: &Snapshot) -> BTreeMap<String, Listening> {
+        let of_host = |point: &EntryPoint| point.ip.is_none_or(|ip| ip.is_loopback());
+        let points = snapshot.entry_points.values().filter(|point| {
+            let takes_all = point.protocol == model::Protocol::Tcp && of_host(point);
+            self.proxy.contains(&point.name) || takes_all && !self.kernel.contains(&point.name)
+        });
+        points
+            .map(|point| {
+                let ip = point.ip.unwrap_or(IpAddr::V6(Ipv6Addr::UNSPECIFIED));
+                (point.name.clone(), (SocketAddr::new(ip, point.port), point.protocol))
+            })
+            .collect()
+    }
 }
 
 /// A socket that listens beside those of the other workers. An address that the host doesn't

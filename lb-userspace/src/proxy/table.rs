@@ -67,9 +67,9 @@ impl Entry {
 
 impl EntryTable {
     /// The first router whose rule matches.
-    pub(crate) fn route(&self, exchange: &Exchange) -> Option<Arc<Route>> {
+    pub(crate) fn route<'a>(&'a self, exchange: &Exchange) -> Option<&'a Arc<Route>> {
         let index = if exchange.is_tls() { &self.secure } else { &self.plain };
-        index.find(exchange).cloned()
+        index.find(exchange)
     }
 
     /// Makes a request what routers, filters and servers may believe.

@@ -1,5 +1,7 @@
 //! WebSocket and whatever else a connection is upgraded to.
 
+use std::io;
+
 use anyhow::Result;
 use lb_tests::{
     client::http1::{Connection, request},
@@ -131,5 +133,23 @@ fn a_websocket_and_a_download_survive_reloads() -> Result<()> {
     let wanted: String = (0..60).map(|n| format!("{n}\n")).collect();
     assert_eq!(String::from_utf8(lines)?, wanted);
     ping(&mut socket, &frame(b"still here"))?;
+    Ok(())
+}
+
+/// Once its server is gone and the time to drain is over, nobody would ever end it.
+#[test]
+fn a_tunnel_ends_with_its_server() -> Result<()> {
+    let world = World::new(2)?;
+    let drain = "drainTimeout: 100ms";
+    let daemon = world.start(&app(&[0], drain))?;
+    let mut socket = open(&world, "/upgrade", "websocket")?;
+    daemon.configure(&app(&[0, 1], drain))?;
+    daemon.ok(&["reload"])?;
+    ping(&mut socket, &frame(b"still here"))?;
+    daemon.configure(&app(&[1], drain))?;
+    daemon.ok(&["reload"])?;
+    let error = socket.bytes(1).expect_err("it goes on");
+    let kind = error.downcast_ref::<io::Error>().map(io::Error::kind);
+    assert_eq!(kind, Some(io::ErrorKind::ConnectionReset), "{error:#}");
     Ok(())
 }

@@ -99,6 +99,11 @@ impl Head {
         self.text(self.method)
     }
 
+    /// Whether it is this one (RFC 9110 §9.1: case counts).
+    pub(crate) fn is_method(&self, method: &str) -> bool {
+        self.slice(self.method) == method.as_bytes()
+    }
+
     /// Replaces the method.
     pub fn set_method(&mut self, method: &str) {
         self.method = self.put(method.as_bytes());
@@ -226,6 +231,23 @@ impl Head {
             Some((name, port)) if port.bytes().all(|b| b.is_ascii_digit()) => name,
             _ => host,
         })
+    }
+
+    /// Whether its sender lets another message follow over this connection (RFC 9112 §9.3).
+    pub(crate) fn persists(&self) -> bool {
+        let mut said = self.fields.iter().filter(|field| field.class == Class::Connection);
+        match (said.next(), self.version) {
+            (None, version) => version != Version::Http10,
+            // What is said most.
+            (Some(field), _)
+                if self.slice(field.value).eq_ignore_ascii_case(b"keep-alive")
+                    && said.next().is_none() =>
+            {
+                true
+            }
+            (Some(_), Version::Http10) => self.lists("connection", "keep-alive"),
+            (Some(_), _) => !self.lists("connection", "close"),
+        }
     }
 
     /// Whether a list field (RFC 9110 §5.6.1) has this member, case aside.

@@ -36,7 +36,7 @@ pub(super) async fn send(
     write: Duration,
     keeps: bool,
 ) -> Result<Done, Broken> {
-    let is_head = exchange.request.method() == "HEAD";
+    let is_head = exchange.request.is_method("HEAD");
     let is_old = exchange.request.version() == Version::Http10;
     let mut body = std::mem::take(&mut exchange.answer.body);
     let status = exchange.answer.head.status();

@@ -20,7 +20,7 @@ use crate::proxy::{
     forward,
     framing::Framing,
     head::{
-        Class, Head, Version,
+        Class, Head,
         parse::{self, Refusal},
     },
     http2,
@@ -212,17 +212,12 @@ impl Conn {
 
     /// Whether the client, and the settings, let another request follow (RFC 9112 §9.3).
     fn persists(&self, head: &Head, table: &EntryTable) -> bool {
-        let said = head.fields.iter().any(|field| field.class == Class::Connection);
-        let wanted = match head.version() {
-            Version::Http10 => said && head.lists("connection", "keep-alive"),
-            _ => !said || !head.lists("connection", "close"),
-        };
         let options = &table.options;
         let is_old =
             !options.keep_alive_time.is_zero() && self.since.elapsed() >= options.keep_alive_time;
         let is_used =
             options.keep_alive_requests != 0 && self.served >= options.keep_alive_requests;
-        wanted && !is_old && !is_used && !self.worker.is_draining()
+        head.persists() && !is_old && !is_used && !self.worker.is_draining()
     }
 
     async fn respond(
@@ -234,7 +229,7 @@ impl Conn {
     ) -> Next {
         table.prepare(exchange);
         let route = table.route(exchange);
-        let reached = match &route {
+        let reached = match route {
             Some(route) => forward::run(&self.worker, route, exchange, &self.alarm).await,
             None => {
                 exchange.answer = Reply::text(404, "no_router", "404 page not found").into();
@@ -250,7 +245,7 @@ impl Conn {
             answer::send(self, exchange, table.options.timeouts.write, keeps).await
         };
         let is_read = state.is_none_or(|state| state.is_done.get());
-        self.finish(table, exchange, route.as_deref(), reached, state, &sent);
+        self.finish(table, exchange, route.map(|route| &**route), reached, state, &sent);
         match sent {
             Ok(sent) if sent.keeps && keeps && is_read => Next::Request,
             Ok(_) => Next::Close,

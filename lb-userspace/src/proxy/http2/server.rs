@@ -146,7 +146,7 @@ async fn exchange(
         exchange.answer = refusal.into();
     } else {
         table.prepare(&mut exchange);
-        route = table.route(&exchange);
+        route = table.route(&exchange).cloned();
         match &route {
             Some(route) => {
                 let alarm = worker.alarms.alarm();
@@ -156,7 +156,7 @@ async fn exchange(
         }
     }
     let body = std::mem::take(&mut exchange.answer.body);
-    let is_head = exchange.request.method() == "HEAD";
+    let is_head = exchange.request.is_method("HEAD");
     let mut response = Response::new(());
     *response.status_mut() = convert::status(&exchange.answer.head);
     *response.headers_mut() =

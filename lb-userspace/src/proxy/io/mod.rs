@@ -93,6 +93,10 @@ impl Stream {
     /// # Errors
     /// [`io::ErrorKind::WouldBlock`] when nothing is there yet; those of socket and TLS.
     pub fn try_read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+        if let Some(tcp) = self.tcp() {
+            // Nobody is to be woken by this: whoever is registered stays so.
+            return tcp.try_read(buf);
+        }
         let mut buf = ReadBuf::new(buf);
         let mut cx = Context::from_waker(Waker::noop());
         match Pin::new(self).poll_read(&mut cx, &mut buf) {

@@ -23,6 +23,8 @@ use crate::model::{Certificate, ClientTls, Pem, Protocol, TlsConfig, TlsOptions,
 const DEFAULT: &str = "default";
 /// How often files are looked at.
 const LOOK: Duration = Duration::from_secs(1);
+/// What no look is put off beyond.
+const LONGEST: Duration = Duration::from_secs(10);
 
 /// Certificates, options and transports in force. Shared by all workers, which never wait for it:
 /// they hold acceptors and connectors, whose contents are exchanged.
@@ -167,8 +169,9 @@ impl Store {
                 let Some(store) = watched.upgrade() else { return };
                 store.refresh();
                 drop(store);
-                // However many files there are, looking takes a hundredth of a CPU at most.
-                std::thread::sleep(LOOK.max(began.elapsed() * 100));
+                // However many files there are, looking takes a hundredth of a CPU; but a look that had
+                // to wait for one took no more of it.
+                std::thread::sleep(LOOK.max(began.elapsed() * 100).min(LONGEST));
             }
         });
         if let Err(error) = started {

@@ -61,7 +61,7 @@ pub(crate) async fn send(
     alarm: &Alarm,
     patience: Duration,
 ) -> Result<Sent, SendError> {
-    let is_head = exchange.request.method() == "HEAD";
+    let is_head = exchange.request.is_method("HEAD");
     alarm.set(patience);
     let mut upload = begin(worker, &mut conn, exchange, towards, alarm).await?;
     let mut is_broken = false;
@@ -95,18 +95,8 @@ pub(crate) async fn send(
         };
     }
     let framing = framing::of_response(head, is_head).map_err(|why| SendError::Bad(why.reason))?;
-    let keeps = !is_broken && framing != Framing::Close && persists(head);
+    let keeps = !is_broken && framing != Framing::Close && head.persists();
     Ok(Sent { conn, framing, upload, keeps })
-}
-
-/// Whether the connection persists behind this answer (RFC 9112 §9.3).
-fn persists(head: &Head) -> bool {
-    use crate::proxy::head::{Class, Version};
-    let said = head.fields.iter().any(|field| field.class == Class::Connection);
-    match head.version {
-        Version::Http10 => said && head.lists("connection", "keep-alive"),
-        _ => !said || !head.lists("connection", "close"),
-    }
 }
 
 /// Writes the head, and a body that is all there and small. What is left of the body.
@@ -118,7 +108,7 @@ async fn begin(
     alarm: &Alarm,
 ) -> Result<Option<Upload>, SendError> {
     let framing = match &exchange.body {
-        Body::Empty if !expects_a_body(exchange.request.method()) => Framing::None,
+        Body::Empty if !expects_a_body(&exchange.request) => Framing::None,
         body => body.length().map_or(Framing::Chunked, Framing::Length),
     };
     let mut out = worker.buffers.small();
@@ -157,8 +147,8 @@ async fn begin(
 }
 
 /// Methods whose requests say `Content-Length: 0` when they have no body (RFC 9110 §8.6).
-fn expects_a_body(method: &str) -> bool {
-    matches!(method, "POST" | "PUT" | "PATCH")
+fn expects_a_body(request: &Head) -> bool {
+    ["POST", "PUT", "PATCH"].iter().any(|method| request.is_method(method))
 }
 
 /// Reads the head of the final answer; interim ones are read over, save for 101.

@@ -28,7 +28,7 @@ pub(crate) fn head(out: &mut Vec<u8>, exchange: &Exchange, towards: Towards<'_>,
         out.extend_from_slice(part);
     }
     let mut host = towards.host;
-    if host.is_none() && !request.has("host") {
+    if host.is_none() && !request.has_class(Class::Host) {
         host = Some("");
     }
     if let Some(host) = host {
