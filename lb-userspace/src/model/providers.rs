@@ -203,7 +203,7 @@ pub struct ConsulCatalog {
     pub exposure: Exposure,
     /// Where.
     pub endpoint: ConsulEndpoint,
-    /// `strictChecks`: states that serve. Default `passing` and `warning`.
+    /// `strictChecks`: states that serve. Default `passing` alone.
     pub states: Vec<String>,
     /// Changes are read no faster.
     pub refresh: Duration,

@@ -175,7 +175,7 @@ providers:
 }
 
 #[test]
-fn instances_that_warn_serve_unless_checks_are_strict() -> Result<()> {
+fn instances_that_warn_serve_by_choice() -> Result<()> {
     let config = |port: u16, strict: &str| {
         format!(
             "entryPoints: {{ web: {{ address: \"127.0.0.1:{port}\" }} }}\nproviders:\n  consulCatalog:\n\
@@ -187,20 +187,20 @@ fn instances_that_warn_serve_unless_checks_are_strict() -> Result<()> {
     let _a = Origin::start(&ns, "127.0.0.1:9001".parse()?, "a")?;
     let body = r#"{"ID":"api-1","Name":"api","Address":"127.0.0.1","Port":9001,"Weights":{"Passing":9,"Warning":2},"Check":{"TTL":"10m","Status":"passing"}}"#;
     ask(&ns, "PUT", "/v1/agent/service/register", body)?;
-    let usual = Daemon::start(&ns, &config(8080, ""))?;
-    let strict = Daemon::start(&ns, &config(8081, "    strictChecks: [passing]\n"))?;
+    let strict = Daemon::start(&ns, &config(8080, ""))?;
+    let lenient = Daemon::start(&ns, &config(8081, "    strictChecks: [passing, warning]\n"))?;
     let weights = |daemon: &Daemon<'_>| -> Result<Vec<u64>> {
         let rows = daemon.json(&["backends"])?;
         let all = rows.as_array().into_iter().flatten();
         Ok(all.filter_map(|row| row["weight"].as_u64()).filter(|weight| *weight > 0).collect())
     };
-    until("both serve it", || Ok(weights(&usual)? == [9] && weights(&strict)? == [9]))?;
+    until("both serve it", || Ok(weights(&lenient)? == [9] && weights(&strict)? == [9]))?;
     ask(&ns, "PUT", "/v1/agent/check/warn/service:api-1", "")?;
-    until("one serves it, by its other weight", || Ok(weights(&usual)? == [2]))?;
+    until("one serves it, by its other weight", || Ok(weights(&lenient)? == [2]))?;
     until("the other doesn't", || Ok(weights(&strict)?.is_empty()))?;
     ask(&ns, "PUT", "/v1/agent/check/fail/service:api-1", "")?;
-    until("nobody does", || Ok(weights(&usual)?.is_empty()))?;
+    until("nobody does", || Ok(weights(&lenient)?.is_empty()))?;
     ask(&ns, "PUT", "/v1/agent/check/pass/service:api-1", "")?;
-    until("both do again", || Ok(weights(&usual)? == [9] && weights(&strict)? == [9]))?;
+    until("both do again", || Ok(weights(&lenient)? == [9] && weights(&strict)? == [9]))?;
     Ok(())
 }

@@ -69,10 +69,10 @@ pub(super) fn exposed(
     }
 }
 
-/// `strictChecks`, by default Traefik's.
+/// `strictChecks`: who warns is left out unless asked for.
 pub(super) fn states(raw: &Field<Vec<At<raw::CheckState>>>) -> Vec<String> {
-    let default = || vec!["passing".to_owned(), "warning".to_owned()];
-    raw.get().map_or_else(default, |list| list.iter().map(|at| at.value.0.to_owned()).collect())
+    let passing = || vec!["passing".to_owned()];
+    raw.get().map_or_else(passing, |list| list.iter().map(|at| at.value.0.to_owned()).collect())
 }
 
 fn endpoint(raw: &raw::ConsulEndpoint, folder: &Path, faults: &mut Vec<Fault>) -> ConsulEndpoint {

@@ -17,9 +17,6 @@ fn kv(inner: &str) -> ConsulKv {
     sound(&text).settings.consul_kv.expect("a store of keys")
 }
 
-/// As Traefik has them.
-const BOTH: [&str; 2] = ["passing", "warning"];
-
 rows! {
     no_registry_by_default: sound("{}").settings.registry => None;
     a_registry_may_be_switched_off: sound("registry: false").settings.registry => None;
@@ -29,8 +26,8 @@ rows! {
     a_registry_runs_no_scripts: registry("{}").script_checks => false;
     a_registrys_ttl_is_0: registry("{}").dns_ttl => Duration::ZERO;
     a_registrys_names: (registry("{}").domain, registry("{ datacenter: ams }").datacenter) => ("consul".to_owned(), "ams".to_owned());
-    passing_and_warning_serve: (registry("{}").states, catalog("{}").states) => (BOTH.map(str::to_owned).into(), BOTH.map(str::to_owned).into());
-    passing_alone_serves_by_choice: catalog("{ strictChecks: [passing] }").states => ["passing"];
+    passing_alone_serves: (registry("{}").states, catalog("{}").states) => (vec!["passing".to_owned()], vec!["passing".to_owned()]);
+    warning_serves_by_choice: catalog("{ strictChecks: [passing, warning] }").states => ["passing", "warning"];
     a_catalog_is_where_consul_is: catalog("true").endpoint.urls => ["http://127.0.0.1:8500"];
     a_catalogs_address: catalog("{ endpoint: { address: 'consul:8500' } }").endpoint.urls => ["http://consul:8500"];
     a_catalogs_url: catalog("{ endpoint: { address: 'https://consul' } }").endpoint.urls => ["https://consul"];
