@@ -71,9 +71,13 @@ pub enum RunError {
 /// # Errors
 /// See [`RunError`]; what runs in the kernel goes on.
 pub fn run(options: &Options) -> Result<(), RunError> {
-    let (sources, reload) =
-        Sources::open_with(&options.config, options.paths.state()).map_err(RunError::Config)?;
+    let open = || Sources::open_with(&options.config, options.paths.state());
+    let (mut sources, mut reload) = open().map_err(RunError::Config)?;
     let place = Place::take(options)?;
+    // What sources said until a moment ago, which the daemon before this one has kept since.
+    if let (Place::Inherited(_), Ok(again)) = (&place, open()) {
+        (sources, reload) = again;
+    }
     let log = Log::start(&settings(&reload).log);
     let runtime =
         tokio::runtime::Builder::new_multi_thread().worker_threads(WORKERS).enable_all().build()?;

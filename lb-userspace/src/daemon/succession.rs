@@ -24,6 +24,7 @@ impl Writer {
             kernel.rest();
         }
         let handed = tokio::task::block_in_place(|| {
+            self.sources.keep();
             let verdicts = verdicts(&self.in_force);
             asked.hand_over(self.lock.descriptor(), &self.sockets()?, &verdicts)
         });

@@ -182,6 +182,10 @@ impl Provider for Link {
         })
     }
 
+    fn keep(&self) {
+        self.kept.write();
+    }
+
     fn status(&self) -> Option<Arc<Status>> {
         Some(Arc::clone(&self.status))
     }

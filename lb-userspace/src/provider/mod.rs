@@ -94,6 +94,9 @@ pub(crate) trait Provider: Send {
     /// Dropping the future loses nothing.
     fn changed(&mut self) -> Pin<Box<dyn Future<Output = ()> + Send + '_>>;
 
+    /// Writes what it said last for the next start, where it hasn't yet.
+    fn keep(&self) {}
+
     /// How its source is doing, where that is over a network.
     fn status(&self) -> Option<Arc<Status>> {
         None

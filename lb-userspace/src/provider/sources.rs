@@ -187,6 +187,11 @@ impl Sources {
         &self.agreed
     }
 
+    /// Has all providers write what the next start begins with.
+    pub(crate) fn keep(&self) {
+        self.providers.iter().for_each(|(_, provider)| provider.keep());
+    }
+
     /// How sources over a network are doing.
     pub fn statuses(&self) -> Vec<Arc<Status>> {
         self.providers.iter().filter_map(|(_, provider)| provider.status()).collect()
