@@ -1,4 +1,4 @@
-//! The flow table: buckets of signatures, and beside them the flows.
+//! The flow table: buckets of signatures, and behind them the flows.
 //!
 //! A forward look-up hashes the 5-tuple (client, client port, VIP, VIP port,
 //! protocol) to a bucket of [`WAYS`] signatures, one cache line, and the slot
@@ -17,7 +17,7 @@ pub const WAYS: usize = 16;
 /// Entries in a reply bucket (64 bytes).
 pub const REPLY_WAYS: usize = 8;
 
-/// A forward bucket.
+/// The signatures of a forward bucket.
 pub type SigBucket = [u32; WAYS];
 /// A reply bucket.
 pub type ReplyBucket = [u64; REPLY_WAYS];
@@ -165,6 +165,17 @@ pub struct Flow {
     pub tcp_ts: u32,
 }
 
+/// A forward bucket: signatures, and the flows that they name. In one piece, since a table is
+/// mapped by pages of 4 KiB of which a packet's is in no TLB: a page more is a walk more.
+#[repr(C, align(64))]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct FlowBucket {
+    /// By way.
+    pub sigs: SigBucket,
+    /// By way.
+    pub flows: [Flow; WAYS],
+}
+
 /// Set in a VLAN word when the frame carried a tag (802.1Q; id in the low 12 bits).
 pub const VLAN_TAGGED: u16 = 0x1000;
 /// Set in a VLAN word when the tag was 802.1ad.
@@ -172,6 +183,7 @@ pub const VLAN_AD: u16 = 0x2000;
 
 const _: () = {
     assert!(size_of::<Flow>() == 64);
+    assert!(size_of::<FlowBucket>() == 64 * (WAYS + 1));
     assert!(core::mem::offset_of!(Flow, ifindex) == 36);
     assert!(core::mem::offset_of!(Flow, nat) == 48);
     assert!(core::mem::offset_of!(Flow, state) == 52);
@@ -218,6 +230,8 @@ pub const FRAG_REPLY: u32 = 2;
 mod pod {
     // SAFETY: repr(C), integers only, no padding (asserted above).
     unsafe impl aya::Pod for super::Flow {}
+    // SAFETY: as above.
+    unsafe impl aya::Pod for super::FlowBucket {}
     // SAFETY: as above.
     unsafe impl aya::Pod for super::FragKey {}
     // SAFETY: as above.

@@ -32,8 +32,7 @@ pub mod maps {
     /// Every map that is pinned, in no particular order.
     pub const PINNED: &[&str] = &[
         CONFIG, VIP_META, VIP_ACTIVE, VIP_DISP, VIP_SLOTS, VIPS, VIP_ADDRS, BACKENDS, ACTIVE,
-        STATS, NATS, IFACES, RINGS, CURSORS, FLOW_SIGS, FLOWS, REPLIES, FRAGS, DROPS, EVENTS,
-        VERDICT,
+        STATS, NATS, IFACES, RINGS, CURSORS, FLOWS, REPLIES, FRAGS, DROPS, EVENTS, VERDICT,
     ];
     /// `Array<KernelConfig>(1)`.
     pub const CONFIG: &str = "CONFIG";
@@ -63,9 +62,9 @@ pub mod maps {
     pub const RINGS: &str = "RINGS";
     /// `PerCpuArray<u32>` by VIP id: the round-robin cursor.
     pub const CURSORS: &str = "CURSORS";
-    /// `Array<[u32; 16]>`: signatures of the flows in each bucket, memory-mapped.
+    /// Signatures by bucket, which versions before kept apart from their flows.
     pub const FLOW_SIGS: &str = "FLOW_SIGS";
-    /// `Array<Flow>`: the flow of bucket `b`, slot `s` is at `b * 16 + s`, memory-mapped.
+    /// `Array<FlowBucket>`: flow `n` is way `n % 16` of bucket `n / 16`; memory-mapped.
     pub const FLOWS: &str = "FLOWS";
     /// `Array<[u64; 8]>`: the way back, signature and flow index, memory-mapped.
     pub const REPLIES: &str = "REPLIES";

@@ -6,13 +6,13 @@
 
 use lb_common::{
     DropReason, Event, Flow, TcpState, addr,
-    flow::{self, REPLY_WAYS, SIG_BUSY, SIG_FREE, SIG_READY, SIG_STATE, SigBucket, WAYS, flags},
+    flow::{self, REPLY_WAYS, SIG_BUSY, SIG_FREE, SIG_READY, SIG_STATE, WAYS, flags},
 };
 
 use crate::{
     Exit,
     atomic::cas32,
-    maps::{FLOW_SIGS, FLOWS, REPLIES, config},
+    maps::{FLOWS, REPLIES, config},
     parse::{Packet, Tuple},
     release, stats,
 };
@@ -31,11 +31,18 @@ pub(crate) fn now() -> u32 {
     unsafe { aya_ebpf::helpers::generated::bpf_jiffies64() as u32 }
 }
 
-/// A signature slot, to be read anew each time.
+/// A bucket's signatures, each to be read anew each time.
 #[inline(always)]
-fn slot(bucket: &SigBucket, way: usize) -> *mut u32 {
+fn signatures(bucket: u32) -> Option<*mut u32> {
+    // SAFETY: a live map value.
+    FLOWS.get_ptr_mut(bucket).map(|b| unsafe { (&raw mut (*b).sigs).cast() })
+}
+
+/// A signature slot.
+#[inline(always)]
+fn slot(sigs: *mut u32, way: usize) -> *mut u32 {
     // SAFETY: `way` is below WAYS wherever this is called.
-    unsafe { bucket.as_ptr().cast_mut().add(way) }
+    unsafe { sigs.add(way) }
 }
 
 #[inline(always)]
@@ -47,16 +54,18 @@ pub(crate) fn load(at: *mut u32) -> u32 {
 /// The flow at an index.
 #[inline(always)]
 pub(crate) fn get(index: u32) -> Option<&'static mut Flow> {
-    // SAFETY: a live map value; other CPUs may write it too, which costs at worst one
-    // packet: the signature is checked again after what matters was read.
-    FLOWS.get_ptr_mut(index).map(|f| unsafe { &mut *f })
+    let (bucket, way) = (index / WAYS as u32, index as usize % WAYS);
+    // SAFETY: a live map value, and a way below WAYS; other CPUs may write it too, which costs at
+    // worst one packet: the signature is checked again after what matters was read.
+    FLOWS
+        .get_ptr_mut(bucket)
+        .map(|b| unsafe { &mut *(&raw mut (*b).flows).cast::<Flow>().add(way) })
 }
 
 /// The signature slot of a flow.
 #[inline(always)]
 pub(crate) fn signature_of(index: u32) -> Option<*mut u32> {
-    let bucket = FLOW_SIGS.get(index / WAYS as u32)?;
-    Some(slot(bucket, index as usize % WAYS))
+    Some(slot(signatures(index / WAYS as u32)?, index as usize % WAYS))
 }
 
 /// The flow of a client's packet, established or half-open; its index plus one, or [`NONE`].
@@ -80,12 +89,12 @@ pub(crate) fn anticipate(hash: u64) -> Result<(), Exit> {
     let config = config()?;
     let half = config.est_buckets + flow::bucket(hash, config.half_buckets);
     for step in 0..CANDIDATES {
-        if let Some(f) = FLOWS.get(half * WAYS as u32 + candidate(start(hash), step)) {
-            load((&raw const f.last_seen).cast_mut());
+        if let Some(f) = get(half * WAYS as u32 + candidate(start(hash), step)) {
+            load(&raw mut f.last_seen);
         }
     }
     for bucket in [half, flow::bucket(hash, config.est_buckets)] {
-        if let Some(sigs) = FLOW_SIGS.get(bucket) {
+        if let Some(sigs) = signatures(bucket) {
             load(slot(sigs, 0));
         }
     }
@@ -96,7 +105,7 @@ pub(crate) fn anticipate(hash: u64) -> Result<(), Exit> {
 #[unsafe(no_mangle)]
 #[inline(never)]
 extern "C" fn lb_scan(t: *const Tuple, vip: u32, sig: u32, bucket: u32) -> u32 {
-    let Some(sigs) = FLOW_SIGS.get(bucket) else {
+    let Some(sigs) = signatures(bucket) else {
         return NONE;
     };
     if t.is_null() {
@@ -154,7 +163,7 @@ pub(crate) extern "C" fn lb_claim(
     bucket: u32,
     start: u32,
 ) -> u64 {
-    let Some(sigs) = FLOW_SIGS.get(bucket) else {
+    let Some(sigs) = signatures(bucket) else {
         return claimed::FULL;
     };
     let base = bucket * WAYS as u32;

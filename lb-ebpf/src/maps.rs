@@ -7,11 +7,11 @@ use aya_ebpf::{
     macros::btf_map,
 };
 use lb_common::{
-    Addr, BackendEntry, BackendStats, DropReason, Event, Flow, FragKey, FragValue, IfaceEntry,
+    Addr, BackendEntry, BackendStats, DropReason, Event, FragKey, FragValue, IfaceEntry,
     KernelConfig, RingValue, Verdict, VipEntry, VipMeta, VipSlot,
     backend::IFACE_SLOTS,
     config::NAT_ADDRESSES,
-    flow::{ReplyBucket, SigBucket},
+    flow::{FlowBucket, ReplyBucket},
     ring::MAX_RINGS,
     vip::{DISPS, MAX_VIPS, SLOTS},
 };
@@ -44,10 +44,7 @@ pub(crate) static VIP_ADDRS: HashMap<Addr, u32, { MAX_VIPS as usize }, 1> = Hash
 
 /// At load.
 #[btf_map]
-pub(crate) static FLOW_SIGS: Array<SigBucket, 64, MMAP> = Array::new();
-/// At load: 16 a bucket.
-#[btf_map]
-pub(crate) static FLOWS: Array<Flow, 1024, MMAP> = Array::new();
+pub(crate) static FLOWS: Array<FlowBucket, 64, MMAP> = Array::new();
 /// At load.
 #[btf_map]
 pub(crate) static REPLIES: Array<ReplyBucket, 64, MMAP> = Array::new();

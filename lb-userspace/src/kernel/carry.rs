@@ -1,8 +1,6 @@
 //! Carries flows over from tables of another layout: another version's, or this
 //! one's with other sizes.
 
-use std::sync::atomic::{AtomicU64, Ordering::Acquire};
-
 use aya::maps::PerCpuValues;
 use lb_common::{
     BackendStats, Flow, KernelConfig,
@@ -19,7 +17,7 @@ use super::{
     flows::Names,
     layout::{Layout, PIN},
     load::remove_pin,
-    mmap::Mapped,
+    old_table::OldTable,
     paths::LayoutPaths,
     pins, sys,
     table::is_half_open,
@@ -31,8 +29,7 @@ pub(super) struct Old {
     pins: LayoutPaths,
     layout: Layout,
     view: KernelView,
-    sigs: Words,
-    flows: Words,
+    table: OldTable,
 }
 
 impl Old {
@@ -51,9 +48,8 @@ impl Old {
     fn read(pins: LayoutPaths, layout: Layout) -> Result<Self> {
         let decoder = Decoder::new(&pins, &layout)?;
         let view = decoder.view()?;
-        let sigs = Words::map(&pins, &layout, maps::FLOW_SIGS)?;
-        let flows = Words::map(&pins, &layout, maps::FLOWS)?;
-        Ok(Self { pins, layout, view, sigs, flows })
+        let table = OldTable::open(&pins, &layout)?;
+        Ok(Self { pins, layout, view, table })
     }
 
     /// The settings they had.
@@ -124,12 +120,10 @@ impl Old {
         let decoder = Decoder::new(&self.pins, &self.layout)?;
         let mut names = to.names()?;
         let (mut copied, mut lost) = (0, 0);
-        let (mut sigs, mut bytes) = (Vec::new(), Vec::new());
-        for bucket in 0..self.sigs.elements() {
-            self.sigs.read(bucket, &mut sigs);
-            for way in (0..self.layout.table.ways).filter(|way| self.is_ready(&sigs, *way)) {
-                self.flows.read(bucket * self.layout.table.ways + way, &mut bytes);
-                let flow = decoder.flow(&bytes)?;
+        for bucket in 0..self.table.buckets() {
+            let sigs = self.table.signatures(bucket).into_iter().enumerate();
+            for (way, _) in sigs.filter(|(_, sig)| self.is_ready(*sig)) {
+                let flow = decoder.flow(&self.table.flow(bucket, way))?;
                 match copy_flow(to, &mut names, flow, live) {
                     Copied::Yes => copied += 1,
                     Copied::NoRoom if !is_half_open(flow.state) => lost += 1,
@@ -160,40 +154,8 @@ impl Old {
         Ok(flows)
     }
 
-    fn is_ready(&self, bucket: &[u8], way: u32) -> bool {
-        let at = way as usize * 4;
-        let sig =
-            bucket.get(at..at + 4).map_or(0, |b| u32::from_ne_bytes([b[0], b[1], b[2], b[3]]));
+    fn is_ready(&self, sig: u32) -> bool {
         sig & self.layout.table.sig_mask == self.layout.table.sig_ready
-    }
-}
-
-/// A mapped array whose values have a size known only by their description.
-struct Words {
-    map: Mapped<AtomicU64>,
-    /// Words of an element.
-    stride: usize,
-}
-
-impl Words {
-    fn map(pins: &LayoutPaths, layout: &Layout, name: &str) -> Result<Self> {
-        let shape = layout.maps.get(name).copied().unwrap_or_default();
-        let stride = shape.value.div_ceil(8);
-        let data = pins::data(pins, name)?;
-        let map = Mapped::new(data.fd(), shape.entries * stride)
-            .map_err(E::map(name, "mapping it into memory"))?;
-        Ok(Self { map, stride: stride as usize })
-    }
-
-    fn elements(&self) -> u32 {
-        (self.map.len() / self.stride) as u32
-    }
-
-    fn read(&self, index: u32, bytes: &mut Vec<u8>) {
-        let from = index as usize * self.stride;
-        let words = self.map.get(from..from + self.stride).unwrap_or_default();
-        bytes.clear();
-        bytes.extend(words.iter().flat_map(|word| word.load(Acquire).to_ne_bytes()));
     }
 }
 

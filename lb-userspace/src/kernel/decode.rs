@@ -16,6 +16,7 @@ use super::{
     error::{KernelError as E, Result},
     layout::{Layout, TypeShape, types},
     load,
+    old_table::Places,
     paths::LayoutPaths,
     pins, sys,
 };
@@ -187,14 +188,7 @@ fn missing(layout: &Layout) -> Option<String> {
             }
         }
     }
-    let map = |name: &str| layout.maps.get(name).copied().unwrap_or_default();
-    let (sigs, flows) = (map(maps::FLOW_SIGS), map(maps::FLOWS));
-    let ways = layout.table.ways;
-    let sound = ways > 0
-        && sigs.value >= ways * 4
-        && u64::from(sigs.entries) * u64::from(ways) <= u64::from(flows.entries)
-        && flows.value >= layout.types.get("Flow").map_or(0, |flow| flow.size);
-    (!sound).then(|| "their flow table doesn't fit its description".to_owned())
+    Places::of(layout).err().map(str::to_owned)
 }
 
 /// Bytes of the type `new` with the fields of `old` found in `bytes`: integers may have another

@@ -9,7 +9,7 @@ use aya_obj::{Object, generated::bpf_map_type::BPF_MAP_TYPE_ARRAY};
 use lb_common::{
     BackendEntry, BackendStats, DropReason, Event, Flow, IfaceEntry, KernelConfig, RingValue,
     VipEntry, VipMeta, VipSlot,
-    flow::{REPLY_WAYS, SIG_READY, SIG_STATE, WAYS},
+    flow::{FlowBucket, REPLY_WAYS, SIG_READY, SIG_STATE, WAYS},
     hash, maps,
 };
 use serde::{Deserialize, Serialize};
@@ -200,12 +200,11 @@ impl Layout {
 
     /// Kernel memory of the tables that grow with settings, in MiB.
     pub fn mebibytes(&self) -> u64 {
-        let bytes: u64 =
-            [maps::FLOW_SIGS, maps::FLOWS, maps::REPLIES, maps::BACKENDS, maps::ACTIVE]
-                .iter()
-                .filter_map(|name| self.maps.get(*name))
-                .map(|map| u64::from(map.value) * u64::from(map.entries))
-                .sum();
+        let bytes: u64 = [maps::FLOWS, maps::REPLIES, maps::BACKENDS, maps::ACTIVE]
+            .iter()
+            .filter_map(|name| self.maps.get(*name))
+            .map(|map| u64::from(map.value) * u64::from(map.entries))
+            .sum();
         bytes >> 20
     }
 }
@@ -245,8 +244,7 @@ impl Table {
 fn entries(name: &str, table: &Table, settings: &model::Datapath) -> Option<u32> {
     Some(match name {
         maps::BACKENDS | maps::ACTIVE | maps::STATS => settings.backends,
-        maps::FLOW_SIGS => table.buckets(),
-        maps::FLOWS => table.buckets() * table.ways,
+        maps::FLOWS => table.buckets(),
         maps::REPLIES => table.reply_buckets,
         _ => return None,
     })
@@ -285,6 +283,7 @@ pub(super) fn types() -> BTreeMap<String, TypeShape> {
         BackendStats { packets, bytes, reply_packets, reply_bytes, connections, refused }
         IfaceEntry { ifindex, mtu, mac, flags }
         RingValue { members, slots }
+        FlowBucket { sigs, flows }
         Flow {
             client, client_port, nat_port, vip, backend, reply_slot, last_seen, ifindex,
             client_mac, vlan, nat, counted, state, tcp_seq, tcp_ts,

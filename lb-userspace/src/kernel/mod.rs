@@ -41,6 +41,7 @@ mod maps;
 mod mmap;
 pub mod net;
 pub mod object;
+mod old_table;
 mod packet;
 mod paths;
 mod pins;

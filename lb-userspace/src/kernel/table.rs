@@ -7,7 +7,8 @@ use std::sync::atomic::{AtomicU32, AtomicU64, Ordering::*};
 use lb_common::{
     Addr, Flow, HashKey, TcpState,
     flow::{
-        REPLY_WAYS, SIG_BUSY, SIG_FREE, SIG_READY, SIG_STATE, WAYS, bucket, reply_word, signature,
+        FlowBucket, REPLY_WAYS, SIG_BUSY, SIG_FREE, SIG_READY, SIG_STATE, WAYS, bucket, reply_word,
+        signature,
     },
     hash, maps,
 };
@@ -22,12 +23,14 @@ use super::{
 
 /// Words of a flow.
 const WORDS: usize = size_of::<Flow>() / 4;
-/// The three maps of the flow table.
+/// Words of a bucket: the signatures come first.
+const BUCKET: usize = size_of::<FlowBucket>() / 4;
+
+/// The two maps of the flow table.
 #[derive(Debug)]
 pub(super) struct FlowTable {
     table: Table,
-    sigs: Mapped<[AtomicU32; WAYS]>,
-    flows: Mapped<[AtomicU32; WORDS]>,
+    flows: Mapped<[AtomicU32; BUCKET]>,
     replies: Mapped<[AtomicU64; REPLY_WAYS]>,
 }
 
@@ -65,10 +68,8 @@ impl Ends {
 impl FlowTable {
     /// Maps the tables pinned under `paths`.
     pub(super) fn open(paths: &LayoutPaths, table: Table) -> Result<Self> {
-        let flows = table.buckets() * table.ways;
         Ok(Self {
-            sigs: map(paths, maps::FLOW_SIGS, table.buckets())?,
-            flows: map(paths, maps::FLOWS, flows)?,
+            flows: map(paths, maps::FLOWS, table.buckets())?,
             replies: map(paths, maps::REPLIES, table.reply_buckets)?,
             table,
         })
@@ -96,13 +97,13 @@ impl FlowTable {
 
     /// The signatures of a bucket.
     pub(super) fn signatures(&self, bucket: u32) -> [u32; WAYS] {
-        let sigs = &self.sigs[bucket as usize];
+        let sigs = &self.flows[bucket as usize];
         std::array::from_fn(|slot| sigs[slot].load(Acquire))
     }
 
     /// The flow in a slot, as it stands (a program may be writing it).
     pub(super) fn flow(&self, slot: u32) -> Flow {
-        let words = &self.flows[slot as usize];
+        let words = self.words(slot);
         let words: [u32; WORDS] = std::array::from_fn(|i| words[i].load(Relaxed));
         // SAFETY: Flow is Pod, of the same size; any integers are one.
         unsafe { std::mem::transmute::<[u32; WORDS], Flow>(words) }
@@ -164,7 +165,7 @@ impl FlowTable {
     pub(super) fn write(&self, slot: u32, flow: &Flow) {
         // SAFETY: Flow is Pod, of the same size.
         let words = unsafe { std::mem::transmute::<Flow, [u32; WORDS]>(*flow) };
-        for (to, from) in self.flows[slot as usize].iter().zip(words) {
+        for (to, from) in self.words(slot).iter().zip(words) {
             to.store(from, Relaxed);
         }
     }
@@ -193,7 +194,7 @@ impl FlowTable {
 
     /// Clears `Flow::counted`, which the programs clear too when a flow closes; what it was.
     fn take_count(&self, slot: u32) -> u16 {
-        let word = &self.flows[slot as usize][std::mem::offset_of!(Flow, nat) / 4];
+        let word = &self.words(slot)[std::mem::offset_of!(Flow, nat) / 4];
         (word.fetch_and(0xffff, AcqRel) >> 16) as u16
     }
 
@@ -217,7 +218,14 @@ impl FlowTable {
     }
 
     fn sig(&self, slot: u32) -> &AtomicU32 {
-        &self.sigs[slot as usize / WAYS][slot as usize % WAYS]
+        &self.flows[slot as usize / WAYS][slot as usize % WAYS]
+    }
+
+    /// The words of a slot's flow.
+    fn words(&self, slot: u32) -> &[AtomicU32; WORDS] {
+        const FLOWS: usize = std::mem::offset_of!(FlowBucket, flows) / 4;
+        let (flows, _) = self.flows[slot as usize / WAYS][FLOWS..].as_chunks();
+        &flows[slot as usize % WAYS]
     }
 
     /// Takes a free slot of a bucket and marks it busy.

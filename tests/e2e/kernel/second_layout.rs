@@ -9,7 +9,7 @@ use std::{
 
 use anyhow::{Context, Result};
 use aya::maps::{Array, Map, MapData, MapInfo, PerCpuArray, PerCpuValues};
-use lb_common::{DropReason, RingValue, flow::SigBucket, maps};
+use lb_common::{DropReason, Flow, RingValue, flow::FlowBucket, maps};
 use lb_userspace::kernel::{Layout, MapShape, Origin, Table, TypeShape, object::OBJECT};
 
 use super::{
@@ -91,9 +91,8 @@ impl Other {
         self.array::<48, 128>(maps::VIPS, "VipEntry", 0)?;
         self.array::<64, 256>(maps::BACKENDS, "BackendEntry", 0)?;
         self.array::<16, 64>(maps::IFACES, "IfaceEntry", 0)?;
-        self.array::<64, 256>(maps::FLOWS, "Flow", MMAP)?;
         self.nats()?;
-        self.signatures()?;
+        self.flows()?;
         self.stats()?;
         self.counters(maps::DROPS, self.old.drops.clone(), self.layout.drops.clone())?;
         self.counters(maps::EVENTS, self.old.events.clone(), self.layout.events.clone())?;
@@ -131,19 +130,29 @@ impl Other {
         self.describe(maps::NATS)
     }
 
-    /// Buckets of 16 become two of 8, so that flows keep their index.
-    fn signatures(&mut self) -> Result<()> {
-        let old: Array<_, SigBucket> = open(&self.from.join("maps").join(maps::FLOW_SIGS))?;
-        let mut new = Array::<_, [u32; WAYS]>::create(old.len() * 2, MMAP)?;
+    /// Signatures in a map of their own. Buckets of 16 become two of 8, so that flows keep their
+    /// index.
+    fn flows(&mut self) -> Result<()> {
+        let old: Array<_, FlowBucket> = open(&self.from.join("maps").join(maps::FLOWS))?;
+        let mut signatures = Array::<_, [u32; WAYS]>::create(old.len() * 2, MMAP)?;
+        let mut flows = Array::<_, [u8; 256]>::create(old.len() * 16, MMAP)?;
         for index in 0..old.len() {
-            let marked = old.get(&index, 0)?.map(|sig| if sig & 3 == 1 { READY | 5 } else { 7 });
+            let bucket = old.get(&index, 0)?;
+            let marked = bucket.sigs.map(|sig| if sig & 3 == 1 { READY | 5 } else { 7 });
             for (half, sigs) in (0..).zip(marked.chunks_exact(WAYS)) {
                 let sigs: [u32; WAYS] = sigs.try_into()?;
-                new.set(index * 2 + half, sigs, 0)?;
+                signatures.set(index * 2 + half, sigs, 0)?;
+            }
+            for (way, flow) in (0..).zip(&bucket.flows) {
+                // SAFETY: Flow is Pod.
+                let bytes = unsafe { std::mem::transmute::<Flow, [u8; 64]>(*flow) };
+                flows.set(index * 16 + way, self.rearrange::<256>("Flow", &bytes), 0)?;
             }
         }
-        new.pin(self.to.join("maps").join(maps::FLOW_SIGS))?;
-        self.describe(maps::FLOW_SIGS)
+        signatures.pin(self.to.join("maps").join(maps::FLOW_SIGS))?;
+        flows.pin(self.to.join("maps").join(maps::FLOWS))?;
+        self.describe(maps::FLOW_SIGS)?;
+        self.describe(maps::FLOWS)
     }
 
     fn stats(&mut self) -> Result<()> {

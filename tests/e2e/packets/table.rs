@@ -66,20 +66,18 @@ both! {
         assert_eq!(w.counters(0).active, w.flow_count() as u64);
     }
     fn a_bucket_of_flows_being_written_is_full(w) {
-        let mut signatures = w.signatures();
         let (_, half) = places(w, WAY.client());
-        signatures.set(half, [0x1230 | SIG_BUSY; WAYS], 0).unwrap();
+        w.set_signatures(half, [0x1230 | SIG_BUSY; WAYS]);
         w.up(&WAY.up(SYN)).drops(DropReason::TableFull);
         assert_eq!(w.flows(), []);
     }
     fn a_flow_that_another_cpu_is_still_writing_is_contended(w) {
-        let mut signatures = w.signatures();
         let (sig, half) = places(w, WAY.client());
         let mut sigs = [0; WAYS];
         sigs[5] = sig & !SIG_STATE | SIG_BUSY;
-        signatures.set(half, sigs, 0).unwrap();
+        w.set_signatures(half, sigs);
         w.up(&WAY.up(SYN)).drops(DropReason::Contended);
-        signatures.set(half, [0; WAYS], 0).unwrap();
+        w.set_signatures(half, [0; WAYS]);
         w.goes_up(WAY, &WAY.up(SYN), &[]);
     }
     fn an_equal_signature_of_another_flow_is_told_apart(w) {
@@ -87,22 +85,21 @@ both! {
         w.goes_up(WAY, &WAY.from(other, SYN), &[]);
         // Its signature now says that it were the usual client's.
         let ((_, old), (sig, new)) = (places(w, other), places(w, WAY.client()));
-        let mut signatures = w.signatures();
-        let mut sigs = signatures.get(&new, 0).unwrap();
+        let mut sigs = w.signatures(new);
         if old == new {
             sigs[0] = sig;
         } else {
             sigs = [0; WAYS];
             sigs[3] = sig;
         }
-        signatures.set(new, sigs, 0).unwrap();
+        w.set_signatures(new, sigs);
         w.goes_up(WAY, &WAY.up(SYN), &[]);
         assert_eq!(w.flow(WAY.client()).nat, WAY.nat(4000));
     }
     fn a_way_back_that_leads_nowhere_is_used_again(w) {
         w.goes_up(WAY, &WAY.up(SYN), &[]);
         let (_, half) = places(w, WAY.client());
-        w.signatures().set(half, [0; WAYS], 0).unwrap();
+        w.set_signatures(half, [0; WAYS]);
         let late = syn_ack(WAY, 4000).build();
         w.run(BACKEND_IF, &late).passes(&late);
         w.goes_up(WAY, &WAY.up(SYN), &[]);

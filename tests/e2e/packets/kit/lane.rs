@@ -16,7 +16,7 @@ use aya::{
 use aya_obj::programs::XdpAttachType;
 use lb_common::{
     FragKey, FragValue, KernelConfig, VipEntry,
-    flow::{ReplyBucket, SigBucket},
+    flow::{FlowBucket, ReplyBucket},
     maps,
 };
 use lb_tests::{Namespace, netns::unique_name};
@@ -177,9 +177,9 @@ impl Lane {
 
     /// Empties the flow table.
     pub(in crate::packets) fn forget_flows(&self) -> Result<()> {
-        let mut signatures = self.array::<SigBucket>(maps::FLOW_SIGS)?;
-        for bucket in 0..signatures.len() {
-            signatures.set(bucket, [0; 16], 0)?;
+        let mut flows = self.array::<FlowBucket>(maps::FLOWS)?;
+        for bucket in 0..flows.len() {
+            flows.set(bucket, FlowBucket::default(), 0)?;
         }
         let mut replies = self.array::<ReplyBucket>(maps::REPLIES)?;
         for bucket in 0..replies.len() {

@@ -3,7 +3,9 @@
 use std::net::SocketAddr;
 
 use lb_common::{
-    BackendEntry, DropReason, Event, KernelConfig, TcpState, VipEntry, flow::SigBucket, maps,
+    BackendEntry, DropReason, Event, KernelConfig, TcpState, VipEntry,
+    flow::{FlowBucket, SigBucket},
+    maps,
 };
 use lb_userspace::{
     kernel::{BackendCounters, FlowFilter, FlowRecord},
@@ -200,8 +202,19 @@ impl World {
         self.lane.reader.backend_counters(backend).expect("reading the counters")
     }
 
-    pub(in crate::packets) fn signatures(&self) -> aya::maps::Array<aya::maps::MapData, SigBucket> {
-        self.lane.array(maps::FLOW_SIGS).expect("a pinned map")
+    pub(in crate::packets) fn signatures(&self, bucket: u32) -> SigBucket {
+        self.buckets().get(&bucket, 0).expect("a bucket").sigs
+    }
+
+    /// Changes the signatures of a bucket alone.
+    pub(in crate::packets) fn set_signatures(&self, bucket: u32, sigs: SigBucket) {
+        let mut buckets = self.buckets();
+        let flows = buckets.get(&bucket, 0).expect("a bucket").flows;
+        buckets.set(bucket, FlowBucket { sigs, flows }, 0).expect("a bucket");
+    }
+
+    fn buckets(&self) -> aya::maps::Array<aya::maps::MapData, FlowBucket> {
+        self.lane.array(maps::FLOWS).expect("a pinned map")
     }
 
     /// Waits until the programs' clock has moved on by some ticks.
