@@ -25,14 +25,16 @@ pub(in super::super) async fn connect(settings: &model::Docker) -> Result<Docker
         (None, _) => Docker::connect_with_http(endpoint, seconds, API_DEFAULT_VERSION),
     };
     let docker = docker.map_err(|error| error.to_string())?;
-    if let Some((_, address)) = endpoint.split_once("://").filter(|(scheme, _)| *scheme != "unix") {
-        is_there(address.trim_end_matches('/')).await?;
-    }
+    is_there(settings).await?;
     within(settings.timeout, docker.negotiate_version()).await
 }
 
-/// Whether anybody listens: the library itself would wait for minutes.
-async fn is_there(address: &str) -> Result<(), String> {
+/// Whether anybody listens: the library itself would wait for minutes, and a request on a connection
+/// that has lost its way is sent anew at ever longer intervals, long after there is one again.
+pub(in super::super) async fn is_there(settings: &model::Docker) -> Result<(), String> {
+    let endpoint = settings.endpoint.split_once("://").filter(|(scheme, _)| *scheme != "unix");
+    let Some((_, address)) = endpoint else { return Ok(()) };
+    let address = address.trim_end_matches('/');
     match tokio::time::timeout(CONNECT, TcpStream::connect(address)).await {
         Ok(Ok(_)) => Ok(()),
         Ok(Err(error)) => Err(format!("{address}: {error}")),

@@ -17,7 +17,7 @@ use futures_util::{FutureExt as _, StreamExt as _, stream};
 
 use super::{
     super::{discovery::Instance, link::Outlet},
-    connect::{connect, within},
+    connect::{connect, is_there, within},
     container,
 };
 use crate::model;
@@ -137,7 +137,10 @@ impl Follower<'_> {
                         self.event(event).await?;
                     }
                 }
-                _ = resync.tick() => self.list().await?,
+                _ = resync.tick() => {
+                    is_there(self.settings).await?;
+                    self.list().await?;
+                }
             }
             outlet.publish(self.state());
         }

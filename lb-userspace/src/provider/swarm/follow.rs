@@ -22,7 +22,7 @@ use super::{
     super::{
         client::Client,
         discovery::Instance,
-        docker::connect::{connect, within},
+        docker::connect::{connect, is_there, within},
         link::Outlet,
     },
     task::{Swarm, Task},
@@ -92,6 +92,7 @@ impl Follower<'_> {
                 }
                 () = sleep_until(next.into()) => {
                     let begun = Instant::now();
+                    is_there(&self.settings.docker).await?;
                     outlet.publish(self.list().await?);
                     let pause = if begun < moving_until { SOON } else { self.settings.refresh };
                     // One that is slow, or never rests, leaves room for all else.
