@@ -160,7 +160,7 @@ impl<'a> Follower<'a> {
 
     /// Services that may count; those whose tags all keep them out aren't asked about.
     fn names(&self, answer: &Answer) -> Result<BTreeSet<String>, String> {
-        let all: BTreeMap<String, Vec<String>> = parse(answer)?;
+        let all: BTreeMap<String, Vec<String>> = super::parse(&answer.body)?;
         let exposure = &self.settings.exposure;
         let may_count = |tags: &Vec<String>| {
             let enables = |tag: &String| {
@@ -190,7 +190,7 @@ impl<'a> Follower<'a> {
             service_name: String,
         }
         let mut hashers: BTreeMap<String, DefaultHasher> = BTreeMap::new();
-        for check in parse::<Vec<Check>>(answer)? {
+        for check in super::parse::<Vec<Check>>(&answer.body)? {
             check.hash(hashers.entry(check.service_name.clone()).or_default());
         }
         let now: BTreeMap<String, u64> =
@@ -245,8 +245,4 @@ async fn query(
 
 fn dc(datacenter: &str, sign: char) -> String {
     if datacenter.is_empty() { String::new() } else { format!("{sign}dc={}", encoded(datacenter)) }
-}
-
-fn parse<'a, T: Deserialize<'a>>(answer: &'a Answer) -> Result<T, String> {
-    serde_json::from_slice(&answer.body).map_err(|e| format!("what it says can't be read: {e}"))
 }

@@ -11,8 +11,7 @@ use super::super::discovery::{Health, Instance};
 /// # Errors
 /// It is no such answer.
 pub(crate) fn instances(body: &[u8], states: &[String]) -> Result<Vec<Instance>, String> {
-    let entries: Vec<Entry> =
-        serde_json::from_slice(body).map_err(|e| format!("what it says can't be read: {e}"))?;
+    let entries: Vec<Entry> = super::parse(body)?;
     Ok(entries.iter().map(|entry| entry.instance(states)).collect())
 }
 

@@ -107,8 +107,7 @@ fn pairs(body: &[u8]) -> Result<Vec<Pair>, String> {
         key: String,
         value: Option<String>,
     }
-    let all: Vec<Shown> =
-        serde_json::from_slice(body).map_err(|e| format!("what it says can't be read: {e}"))?;
+    let all: Vec<Shown> = super::parse(body)?;
     let pair = |shown: Shown| {
         let value = STANDARD.decode(shown.value.unwrap_or_default()).map_err(|e| e.to_string())?;
         Ok(Pair(shown.key, String::from_utf8_lossy(&value).into_owned()))
