@@ -4,6 +4,7 @@
 use std::{
     collections::BTreeMap,
     fs,
+    mem::offset_of,
     path::{Path, PathBuf},
 };
 
@@ -133,20 +134,20 @@ impl Other {
     /// Signatures in a map of their own. Buckets of 16 become two of 8, so that flows keep their
     /// index.
     fn flows(&mut self) -> Result<()> {
-        let old: Array<_, FlowBucket> = open(&self.from.join("maps").join(maps::FLOWS))?;
+        const OLD: usize = size_of::<FlowBucket>();
+        let old: Array<_, [u8; OLD]> = open(&self.from.join("maps").join(maps::FLOWS))?;
         let mut signatures = Array::<_, [u32; WAYS]>::create(old.len() * 2, MMAP)?;
         let mut flows = Array::<_, [u8; 256]>::create(old.len() * 16, MMAP)?;
         for index in 0..old.len() {
             let bucket = old.get(&index, 0)?;
-            let marked = bucket.sigs.map(|sig| if sig & 3 == 1 { READY | 5 } else { 7 });
-            for (half, sigs) in (0..).zip(marked.chunks_exact(WAYS)) {
-                let sigs: [u32; WAYS] = sigs.try_into()?;
+            let (sigs, of_flows) = bucket.split_at(offset_of!(FlowBucket, flows));
+            let mark = |sig: u32| if sig & 3 == 1 { READY | 5 } else { 7 };
+            for (half, sigs) in (0..).zip(sigs.as_chunks().0.as_chunks::<WAYS>().0) {
+                let sigs = sigs.map(|sig| mark(u32::from_ne_bytes(sig)));
                 signatures.set(index * 2 + half, sigs, 0)?;
             }
-            for (way, flow) in (0..).zip(&bucket.flows) {
-                // SAFETY: Flow is Pod.
-                let bytes = unsafe { std::mem::transmute::<Flow, [u8; 64]>(*flow) };
-                flows.set(index * 16 + way, self.rearrange::<256>("Flow", &bytes), 0)?;
+            for (way, flow) in (0..).zip(of_flows.chunks_exact(size_of::<Flow>())) {
+                flows.set(index * 16 + way, self.rearrange::<256>("Flow", flow), 0)?;
             }
         }
         signatures.pin(self.to.join("maps").join(maps::FLOW_SIGS))?;
