@@ -126,13 +126,6 @@ impl Assembler {
 fn grouped(all: Vec<Arc<Read>>) -> Vec<(u64, Vec<Arc<Read>>)> {
     // Sets joined by their first members; each knows one that came before it, or itself.
     let mut first: Vec<usize> = (0..all.len()).collect();
-    fn root(first: &mut [usize], mut of: usize) -> usize {
-        while first[of] != of {
-            first[of] = first[first[of]];
-            of = first[of];
-        }
-        of
-    }
     let mut named: HashMap<u64, usize> = HashMap::with_capacity(all.len());
     for (at, read) in all.iter().enumerate() {
         for object in &read.objects {
@@ -152,6 +145,15 @@ fn grouped(all: Vec<Arc<Read>>) -> Vec<(u64, Vec<Arc<Read>>)> {
         groups[*place].1.push(read);
     }
     groups
+}
+
+/// The first member of a set; the way to it is halved.
+fn root(first: &mut [usize], mut of: usize) -> usize {
+    while first[of] != of {
+        first[of] = first[first[of]];
+        of = first[of];
+    }
+    of
 }
 
 fn said(instance: &Instance, rules: &Rules) -> Said {
