@@ -88,6 +88,7 @@ fn read(instance: &Instance, rules: &Rules) -> Read {
         path: String::new(),
         message: message.to_owned(),
         hint: None,
+        off: None,
     };
     if let Some((reason, detail)) = instance.is_out(rules) {
         let is_fault = reason == Reason::BadLabel;
