@@ -11,7 +11,7 @@ use serde::Deserialize;
 use tokio::sync::{mpsc, oneshot};
 
 use super::{
-    ApiError,
+    ApiError, Troubles,
     counts::Counts,
     types::{
         BackendChange, BackendRow, ExplainHttpQuery, ExplainQuery, Explained, ExplainedHttp,
@@ -41,6 +41,8 @@ pub trait Daemon: Send + Sync + 'static {
     fn vips(&self) -> Vec<(SocketAddr, Protocol, Id)>;
     /// By address: why the kernel path can't reach a backend now.
     fn obstacles(&self) -> BTreeMap<IpAddr, String>;
+    /// Routers and middlewares that don't serve as asked, and why. Blocking.
+    fn troubles(&self) -> Troubles;
     /// What would become of a request. Blocking.
     fn explain_http(&self, query: &ExplainHttpQuery) -> Result<ExplainedHttp, ApiError>;
     /// Prometheus text. Blocking.

@@ -13,6 +13,7 @@ pub(crate) mod samples;
 mod serve;
 pub(crate) mod time;
 mod traefik;
+mod troubles;
 pub mod types;
 
 pub use counts::{BackendCount, Counts};
@@ -22,6 +23,7 @@ pub use error::ApiError;
 pub use events::EventQuery;
 pub use routes::{metrics_only, private, public};
 pub use serve::{bind_tcp, bind_unix, serve, serve_until};
+pub use troubles::Troubles;
 
 #[cfg(test)]
 mod tests;

@@ -1,6 +1,6 @@
 //! Paths and what answers them.
 
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 
 use axum::{
     Json, Router,
@@ -26,7 +26,7 @@ use super::{
     },
 };
 use crate::{
-    model::{Backend, Protocol, Service},
+    model::{Backend, Id, Protocol, Service},
     registry::View,
 };
 
@@ -102,9 +102,8 @@ fn registry(daemon: &Arc<dyn Daemon>) -> Result<View, ApiError> {
 /// `/api/http/…`, `/api/tcp/…` or `/api/udp/…`.
 fn of_protocol(protocol: Protocol) -> Router<Arc<dyn Daemon>> {
     let routers = move |State(d): App, page| async move {
-        let snapshot = d.snapshot();
-        let of = snapshot.routers.values().filter(|r| r.id.protocol == protocol);
-        paged(page, of.map(traefik::router).collect())
+        let all = blocking(d, move |d| Ok(routers_of(d, protocol))).await?;
+        paged(page, all.into_values().collect())
     };
     let services = move |State(d): App, page| async move {
         let snapshot = d.snapshot();
@@ -112,10 +111,8 @@ fn of_protocol(protocol: Protocol) -> Router<Arc<dyn Daemon>> {
         paged(page, of.map(|s| traefik::service(&snapshot, s)).collect())
     };
     let router = move |State(d): App, Path(name): Path<String>| async move {
-        let snapshot = d.snapshot();
-        let mut all = snapshot.routers.values().filter(|r| r.id.protocol == protocol);
-        let found = all.find(|r| r.id.answers_to(&name)).map(traefik::router);
-        found.map(Json).ok_or_else(|| ApiError::NotFound(format!("router not found: {name}")))
+        let all = blocking(d, move |d| Ok(routers_of(d, protocol))).await?;
+        named(all, &name, "router")
     };
     let service = move |State(d): App, Path(name): Path<String>| async move {
         let snapshot = d.snapshot();
@@ -137,17 +134,28 @@ fn of_protocol(protocol: Protocol) -> Router<Arc<dyn Daemon>> {
 /// `/api/http/middlewares` or `/api/tcp/middlewares`.
 fn middlewares(protocol: Protocol) -> Router<Arc<dyn Daemon>> {
     let all = move |State(d): App, page| async move {
-        let snapshot = d.snapshot();
-        let of = snapshot.middlewares.values().filter(|m| m.id.protocol == protocol);
-        paged(page, of.map(|m| traefik::middleware(&snapshot, m)).collect())
+        let all = blocking(d, move |d| Ok(middlewares_of(d, protocol))).await?;
+        paged(page, all.into_values().collect())
     };
     let one = move |State(d): App, Path(name): Path<String>| async move {
-        let snapshot = d.snapshot();
-        let mut all = snapshot.middlewares.values().filter(|m| m.id.protocol == protocol);
-        let found = all.find(|m| m.id.answers_to(&name)).map(|m| traefik::middleware(&snapshot, m));
-        found.map(Json).ok_or_else(|| ApiError::NotFound(format!("middleware not found: {name}")))
+        let all = blocking(d, move |d| Ok(middlewares_of(d, protocol))).await?;
+        named(all, &name, "middleware")
     };
     Router::new().route("/middlewares", get(all)).route("/middlewares/{name}", get(one))
+}
+
+fn routers_of(daemon: &dyn Daemon, protocol: Protocol) -> BTreeMap<Id, Value> {
+    traefik::routers(&daemon.snapshot(), &daemon.troubles(), protocol)
+}
+
+fn middlewares_of(daemon: &dyn Daemon, protocol: Protocol) -> BTreeMap<Id, Value> {
+    traefik::middlewares(&daemon.snapshot(), &daemon.troubles(), protocol)
+}
+
+fn named(all: BTreeMap<Id, Value>, name: &str, kind: &str) -> Answer<Value> {
+    let found = all.into_iter().find(|(id, _)| id.answers_to(name));
+    let missing = || ApiError::NotFound(format!("{kind} not found: {name}"));
+    found.map(|(_, value)| Json(value)).ok_or_else(missing)
 }
 
 fn paged(page: Params<traefik::Page>, all: Vec<Value>) -> Result<Response, ApiError> {
@@ -179,14 +187,15 @@ async fn version(State(d): App) -> Response {
         .into_response()
 }
 
-async fn overview(State(d): App) -> Json<Value> {
+async fn overview(State(d): App) -> Answer<Value> {
     let snapshot = d.snapshot();
+    let troubles = blocking(d, |d| Ok(d.troubles())).await?;
     let mut providers: Vec<String> =
         snapshot.services.keys().map(|id| capitalised(&id.provider)).collect();
     providers.dedup();
     providers.sort();
     providers.dedup();
-    Json(traefik::overview(&snapshot, &providers))
+    Ok(Json(traefik::overview(&snapshot, &troubles, &providers)))
 }
 
 /// Traefik shows providers as `File`, `Docker`.
@@ -205,8 +214,8 @@ async fn entry_point(State(d): App, Path(name): Path<String>) -> Answer<Value> {
     found.map(Json).ok_or_else(|| ApiError::NotFound(format!("entry point not found: {name}")))
 }
 
-async fn rawdata(State(d): App) -> Json<Value> {
-    Json(traefik::rawdata(&d.snapshot()))
+async fn rawdata(State(d): App) -> Answer<Value> {
+    blocking(d, |d| Ok(traefik::rawdata(&d.snapshot(), &d.troubles()))).await.map(Json)
 }
 
 async fn status(State(d): App) -> Answer<Status> {
@@ -254,8 +263,8 @@ async fn services(State(d): App) -> Answer<Vec<ServiceRow>> {
     Ok(Json(rows::services(&snapshot, &counts)))
 }
 
-async fn routers(State(d): App) -> Json<Vec<RouterRow>> {
-    Json(rows::routers(&d.snapshot()))
+async fn routers(State(d): App) -> Answer<Vec<RouterRow>> {
+    blocking(d, |d| Ok(rows::routers(&d.snapshot(), &d.troubles()))).await.map(Json)
 }
 
 async fn flows(State(d): App, query: Params<FlowQuery>) -> Answer<Vec<FlowRow>> {

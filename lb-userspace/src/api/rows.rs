@@ -1,8 +1,12 @@
 //! From snapshot and counters to the bodies of lb's own part of the API.
 
-use std::{collections::BTreeMap, net::IpAddr};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    net::IpAddr,
+};
 
 use super::{
+    Troubles,
     counts::{BackendCount, Counts},
     types::{BackendRow, HealthRow, RouterRow, ServiceRow, VipRow},
 };
@@ -125,11 +129,27 @@ fn service(snapshot: &Snapshot, s: &Service, counts: &Counts) -> ServiceRow {
     }
 }
 
-/// Rows of `lb routers`.
-pub(crate) fn routers(snapshot: &Snapshot) -> Vec<RouterRow> {
-    let row = |r: &Router| RouterRow {
-        router: r.id.qualified(),
-        proto: r.id.protocol.name().to_owned(),
+/// Rows of `lb routers`: those in force, and those that are not and why.
+pub(crate) fn routers(snapshot: &Snapshot, troubles: &Troubles) -> Vec<RouterRow> {
+    let off = troubles.routers.keys().filter(|id| !snapshot.routers.contains_key(id));
+    let ids: BTreeSet<&Id> = snapshot.routers.keys().chain(off).collect();
+    ids.into_iter()
+        .map(|id| {
+            let (faults, notes) = troubles.of_router(id);
+            RouterRow {
+                router: id.qualified(),
+                proto: id.protocol.name().to_owned(),
+                state: if faults.is_empty() { "enabled" } else { "disabled" }.to_owned(),
+                faults: faults.to_vec(),
+                notes: notes.to_vec(),
+                ..snapshot.routers.get(id).map(router).unwrap_or_default()
+            }
+        })
+        .collect()
+}
+
+fn router(r: &Router) -> RouterRow {
+    RouterRow {
         entry_points: r.entry_points.clone(),
         service: r.service.qualified(),
         rule: rule(r),
@@ -138,8 +158,8 @@ pub(crate) fn routers(snapshot: &Snapshot) -> Vec<RouterRow> {
         tls: r.tls.is_some(),
         path: path_name(r.path).to_owned(),
         why: r.why.clone(),
-    };
-    snapshot.routers.values().map(row).collect()
+        ..RouterRow::default()
+    }
 }
 
 /// Rows of `/api/health`.

@@ -46,6 +46,12 @@ impl Daemon for Fake {
     fn obstacles(&self) -> BTreeMap<IpAddr, String> {
         BTreeMap::new()
     }
+    fn troubles(&self) -> Troubles {
+        let mut troubles = Troubles::default();
+        troubles.router_off(&Id::new(Protocol::Tcp, "bad", "file"), "no rule".to_owned());
+        troubles.middleware_off(&Id::new(Protocol::Tcp, "broken", "file"), "no list".to_owned());
+        troubles
+    }
     fn explain_http(
         &self,
         query: &types::ExplainHttpQuery,
@@ -144,7 +150,7 @@ gets! {
     get_metrics: "/metrics" => 200, "", "lb_up 1\n";
     get_version: "/api/version" => 200, "/Version", env!("CARGO_PKG_VERSION");
     get_version_start: "/api/version" => 200, "/startDate", "1970-01-01T00:00:00Z";
-    get_overview: "/api/overview" => 200, "/tcp/routers/total", 1;
+    get_overview: "/api/overview" => 200, "/tcp/routers", json!({ "total": 2, "warnings": 0, "errors": 1 });
     get_overview_providers: "/api/overview" => 200, "/providers", ["File"];
     get_entry_points: "/api/entrypoints" => 200, "/0/name", "dns";
     get_entry_point: "/api/entrypoints/pg" => 200, "/address", "198.51.100.10:5432";
@@ -154,10 +160,14 @@ gets! {
     get_http_services: "/api/http/services" => 200, "", json!([]);
     get_http_middlewares: "/api/http/middlewares" => 200, "", json!([]);
     get_http_middleware_unknown: "/api/http/middlewares/x@file" => 404, "/message", "middleware not found: x@file";
-    get_tcp_middlewares: "/api/tcp/middlewares" => 200, "", json!([]);
+    get_tcp_middlewares: "/api/tcp/middlewares" => 200, "/0/error/0", "no list";
+    get_tcp_middleware_off: "/api/tcp/middlewares/broken@file" => 200, "/status", "disabled";
+    get_tcp_router_off: "/api/tcp/routers/bad@file" => 200, "/error", ["no rule"];
+    get_tcp_routers_that_are_off: "/api/tcp/routers?status=disabled" => 200, "/0/name", "bad@file";
+    get_routers_off: "/api/l4/routers" => 200, "/0/faults/0", "no rule";
     get_udp_middlewares: "/api/udp/middlewares" => 404, "/message", "no such path: /api/udp/middlewares";
     get_entry_point_options: "/api/entrypoints/pg" => 200, "/http2/maxConcurrentStreams", 250;
-    get_tcp_routers: "/api/tcp/routers" => 200, "/0/name", "pg@file";
+    get_tcp_routers: "/api/tcp/routers" => 200, "/1/name", "pg@file";
     get_tcp_router: "/api/tcp/routers/pg@file" => 200, "/status", "enabled";
     get_tcp_router_unknown: "/api/tcp/routers/x@file" => 404, "/message", "router not found: x@file";
     get_udp_services: "/api/udp/services" => 200, "/0/name", "dns@file";
@@ -177,7 +187,7 @@ gets! {
         ["tcp/dns@file", "udp/dns@file"];
     get_backends_by_unknown_key: "/api/l4/backends?servce=pg" => 400, "/code", "bad_request";
     get_services: "/api/l4/services" => 200, "/1/usedBy/0", "pg@file";
-    get_routers: "/api/l4/routers" => 200, "/0/path", "kernel";
+    get_routers: "/api/l4/routers" => 200, "/1/path", "kernel";
     get_flows_by_unknown_key: "/api/l4/flows?clinet=1.2.3.4" => 400, "/code", "bad_request";
     get_nowhere: "/api/nowhere" => 404, "/message", "no such path: /api/nowhere";
     get_what_is_put: "/api/reload" => 405, "/message", "/api/reload does not take GET";

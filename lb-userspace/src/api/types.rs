@@ -344,10 +344,19 @@ pub struct RouterRow {
     /// Whether it takes TLS.
     #[serde(default)]
     pub tls: bool,
-    /// `kernel` or `proxy`.
+    /// `kernel` or `proxy`; empty where it was never in force.
     pub path: String,
     /// Why that path.
     pub why: String,
+    /// `enabled` or `disabled`.
+    #[serde(default)]
+    pub state: String,
+    /// Why it is off.
+    #[serde(default)]
+    pub faults: Vec<String>,
+    /// What may surprise of one that is on: whose certificate is served.
+    #[serde(default)]
+    pub notes: Vec<String>,
 }
 
 /// `GET /api/l4/flows`: one entry of the connection table.

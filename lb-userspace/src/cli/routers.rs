@@ -22,6 +22,7 @@ fn table(rows: &[RouterRow]) -> String {
         "MIDDLEWARES",
         "SERVICE",
         "PATH",
+        "STATE",
         "WHY",
     ]);
     for r in rows {
@@ -33,19 +34,28 @@ fn table(rows: &[RouterRow]) -> String {
             if r.middlewares.is_empty() { "-".to_owned() } else { r.middlewares.join(",") },
             r.service.clone(),
             r.path.clone(),
-            r.why.clone(),
+            r.state.clone(),
+            why(r),
         ]);
     }
     table.to_string()
+}
+
+/// Why it is off; of one that is on, why it takes its path, and what may surprise.
+fn why(r: &RouterRow) -> String {
+    if !r.faults.is_empty() {
+        return r.faults.join("; ");
+    }
+    let all = [&r.why].into_iter().chain(&r.notes).map(String::as_str);
+    all.collect::<Vec<_>>().join("; ")
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    #[test]
-    fn table_names_entry_points_and_reason() {
-        let row = RouterRow {
+    fn row() -> RouterRow {
+        RouterRow {
             router: "pg@file".into(),
             proto: "tcp".into(),
             entry_points: vec!["pg".into(), "pg6".into()],
@@ -56,11 +66,35 @@ mod tests {
             tls: false,
             path: "kernel".into(),
             why: "nothing needs userspace".into(),
-        };
+            state: "enabled".into(),
+            faults: Vec::new(),
+            notes: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn table_names_entry_points_and_reason() {
         assert_eq!(
-            table(&[row]),
-            "ROUTER   PROTO  ENTRY POINTS  RULE          MIDDLEWARES    SERVICE  PATH    WHY\n\
-             pg@file  tcp    pg,pg6        HostSNI(`*`)  a@file,b@file  pg@file  kernel  nothing needs userspace\n"
+            table(&[row()]),
+            "ROUTER   PROTO  ENTRY POINTS  RULE          MIDDLEWARES    SERVICE  PATH    STATE    WHY\n\
+             pg@file  tcp    pg,pg6        HostSNI(`*`)  a@file,b@file  pg@file  kernel  enabled  nothing needs userspace\n"
         );
+    }
+
+    #[test]
+    fn table_says_why_a_router_is_off_or_serves_otherwise() {
+        let noted = RouterRow { notes: vec!["no ACME".into()], ..row() };
+        let off = RouterRow {
+            router: "bad@file".into(),
+            proto: "tcp".into(),
+            state: "disabled".into(),
+            faults: vec!["no rule".into(), "no service".into()],
+            ..RouterRow::default()
+        };
+        let told = table(&[noted, off]);
+        let lines: Vec<&str> = told.lines().skip(1).collect();
+        assert!(lines[0].ends_with("kernel  enabled   nothing needs userspace; no ACME"), "{told}");
+        assert!(lines[1].starts_with("bad@file  tcp    -  "), "{told}");
+        assert!(lines[1].ends_with("-       disabled  no rule; no service"), "{told}");
     }
 }

@@ -22,7 +22,8 @@ pub(crate) struct Spot {
 impl Spot {
     /// A fault at this place.
     pub(crate) fn fault(&self, message: impl Into<String>) -> Fault {
-        Fault { place: self.place(), path: self.path.clone(), message: message.into(), hint: None }
+        let (place, path) = (self.place(), self.path.clone());
+        Fault { place, path, message: message.into(), hint: None, off: None }
     }
 
     /// For the model.

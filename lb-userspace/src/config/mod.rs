@@ -100,7 +100,7 @@ pub(crate) fn read(path: &Path) -> Result<Vec<u8>, Fault> {
 pub(crate) fn unreadable(path: &Path, error: &std::io::Error) -> Fault {
     let place = Place { file: path.display().to_string(), line: 0, column: 0 };
     let message = format!("can't be read: {error}");
-    Fault { place, path: String::new(), message, hint: None }
+    Fault { place, path: String::new(), message, hint: None, off: None }
 }
 
 /// By file, line and column, none twice.

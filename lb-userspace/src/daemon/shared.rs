@@ -17,7 +17,7 @@ use tokio::sync::mpsc;
 use super::status;
 use crate::{
     api::{
-        ApiError, BackendCount, Command, Counts, Daemon, FlowQuery,
+        ApiError, BackendCount, Command, Counts, Daemon, FlowQuery, Troubles,
         types::{
             ExplainHttpQuery, ExplainedHttp, FlowRow, ProviderStatus, ReloadStatus, ShiftRow,
             Status,
@@ -27,7 +27,7 @@ use crate::{
     health,
     kernel::{self, Paths, Reader},
     metrics::{self, Reloads, Scrape},
-    model::{BackendId, Id, Protocol, Snapshot},
+    model::{BackendId, Fault, Id, Protocol, Snapshot},
     nats,
     provider::{self, consul::register::Trouble},
     proxy::{View, explain},
@@ -55,6 +55,8 @@ pub(crate) struct InForce {
     pub(crate) last_reload: Option<ReloadStatus>,
     /// Beside the snapshot's: refused sources, what the kernel refused.
     pub(crate) faults: Vec<String>,
+    /// Those of files that take a router or a middleware off.
+    pub(crate) off: Arc<Vec<Fault>>,
 }
 
 /// What is in the kernel, by the model's names.
@@ -151,6 +153,13 @@ impl Daemon for Shared {
 
     fn obstacles(&self) -> BTreeMap<IpAddr, String> {
         self.in_force.load().obstacles.clone()
+    }
+
+    fn troubles(&self) -> Troubles {
+        let in_force = self.in_force.load_full();
+        let mut troubles = Troubles::of(&in_force.snapshot, &in_force.off);
+        in_force.proxy.add_troubles(&in_force.snapshot, &mut troubles);
+        troubles
     }
 
     fn explain_http(&self, query: &ExplainHttpQuery) -> Result<ExplainedHttp, ApiError> {

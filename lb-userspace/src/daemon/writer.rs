@@ -31,7 +31,7 @@ use crate::{
     events::Watched,
     health::{Monitor, Names},
     kernel::{InstanceLock, Pass},
-    model::{BackendId, Snapshot},
+    model::{BackendId, Fault, Snapshot},
     nats,
     provider::{Reload, Scope, Sources, consul::register::Registrar},
     reconcile::{Event, Reconciler},
@@ -95,6 +95,8 @@ pub(super) struct Writer {
 pub(super) struct Faults {
     /// By the latest reading of the files.
     pub(super) files: Vec<String>,
+    /// Those of them that take a router or a middleware off.
+    pub(super) off: Arc<Vec<Fault>>,
     /// Why the latest snapshot is not in force.
     pub(super) apply: Option<String>,
     /// Why runtime changes can't be kept.
@@ -170,6 +172,8 @@ impl Writer {
     pub(super) fn remember(&mut self, reload: &Reload) {
         let told: Vec<String> = reload.faults.iter().map(ToString::to_string).collect();
         let before = std::mem::replace(&mut self.faults.files, told);
+        let off = reload.faults.iter().filter(|fault| fault.off.is_some());
+        self.faults.off = Arc::new(off.cloned().collect());
         self.is_unpublished = true;
         if reload.is_again {
             return;
@@ -347,6 +351,7 @@ impl Writer {
         host.addresses = self.network.as_ref().map(Network::addresses).unwrap_or_default();
         let proxy_faults = self.proxy.faults();
         let registry_faults = self.registry.faults();
+        let off = Arc::clone(&faults.off);
         let faults = (faults.apply.iter())
             .chain(&faults.state)
             .chain(&faults.files)
@@ -367,6 +372,7 @@ impl Writer {
             sources: self.sources.statuses(),
             last_reload: self.last_reload.clone(),
             faults: faults.cloned().collect(),
+            off,
         }));
     }
 

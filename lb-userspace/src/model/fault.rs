@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use super::Id;
+
 /// Where in which file.
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Place {
@@ -23,6 +25,7 @@ pub struct Place {
 ///     path: "tcp.routers.pg.service".into(),
 ///     message: "no service \"pgg\"".into(),
 ///     hint: Some("pg".into()),
+///     off: None,
 /// };
 /// assert_eq!(
 ///     fault.to_string(),
@@ -39,6 +42,24 @@ pub struct Fault {
     pub message: String,
     /// The nearest right name.
     pub hint: Option<String>,
+    /// What doesn't serve for it.
+    pub off: Option<Box<Off>>,
+}
+
+/// What a fault takes off alone.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Off {
+    /// A router.
+    Router(Id),
+    /// A middleware, and with it the routers that name it, each of which has a fault of its own.
+    Middleware(Id),
+}
+
+impl Fault {
+    /// The same, for which something is off.
+    pub fn taking_off(self, off: Off) -> Self {
+        Self { off: Some(Box::new(off)), ..self }
+    }
 }
 
 impl fmt::Display for Place {

@@ -21,7 +21,7 @@ pub use access_log::{AccessLog, Chosen, HeaderMode};
 pub use choice_key::ChoiceKey;
 pub use entry::{EntryPoint, EntryPointOptions, Redirection, RespondingTimeouts, Trusted};
 pub use events::{EventSettings, EventStream, Login, Nats, Retention};
-pub use fault::{Fault, Place};
+pub use fault::{Fault, Off, Place};
 pub use http::{
     Certificate, ClientAuth, ClientTls, Composed, Cookie, HttpBalancing, Middleware, Observability,
     PassiveCheck, Pem, RouterTls, SameSite, Scheme, ServerOptions, TlsConfig, TlsOptions,

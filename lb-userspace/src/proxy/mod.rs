@@ -30,6 +30,7 @@ pub(crate) mod table;
 pub(crate) mod target;
 pub(crate) mod tcp;
 pub mod tls;
+mod troubles;
 pub(crate) mod udp;
 pub(crate) mod upstream;
 mod view;

@@ -125,7 +125,8 @@ impl Proxy {
 
     /// What could not be done as asked: sockets, and routers that are off.
     pub fn faults(&self) -> Vec<String> {
-        let routers = self.tables.faults.iter().map(|(id, why)| format!("router {id}: {why}"));
+        let routers = self.tables.faults.iter();
+        let routers = routers.map(|(id, fault)| format!("router {id}: {}", fault.why));
         let mut faults: Vec<String> = self.faults.iter().cloned().chain(routers).collect();
         for entry in self.tables.entries.values() {
             let table = entry.table.load();
@@ -152,6 +153,7 @@ impl Proxy {
             slots: Arc::clone(&self.tables.slots),
             observing: Arc::clone(&self.tables.observing),
             tls: Arc::clone(&self.tables.tls),
+            faults: Arc::clone(&self.tables.faults),
         }
     }
 

@@ -8,7 +8,7 @@ use std::sync::{Arc, atomic::Ordering::Relaxed};
 
 use arc_swap::ArcSwap;
 
-pub(crate) use build::Tables;
+pub(crate) use build::{RouteFault, Tables, tls_at};
 pub(crate) use service::{Balanced, Slot, Upstreams, key};
 
 use super::{

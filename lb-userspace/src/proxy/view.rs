@@ -11,7 +11,7 @@ use arc_swap::ArcSwap;
 
 use super::{
     observe::Observing,
-    table::{Balanced, Entry, Route, Slot},
+    table::{Balanced, Entry, Route, RouteFault, Slot},
     tcp::ConnectionCounts,
     tls::Store,
     udp,
@@ -27,6 +27,8 @@ pub struct View {
     pub(crate) slots: Arc<BTreeMap<Id, Arc<Slot>>>,
     pub(crate) observing: Arc<ArcSwap<Observing>>,
     pub(crate) tls: Arc<Store>,
+    /// Routers of HTTP that are off, and why.
+    pub(crate) faults: Arc<BTreeMap<Id, RouteFault>>,
 }
 
 /// What was counted of a service or of a server.

@@ -190,5 +190,6 @@ fn duplicate(provider: &str, kind: &str, id: &Id) -> Fault {
             id.qualified()
         ),
         hint: None,
+        off: None,
     }
 }

@@ -203,6 +203,7 @@ fn unresolved(id: &Id, at: usize, server: &Server) -> Fault {
         path: format!("{}.services.{}.loadBalancer.servers[{at}].address", id.protocol, id.name),
         message: format!("host name {:?} is not resolved yet; it gives no backend", server.host),
         hint: None,
+        off: None,
     }
 }
 

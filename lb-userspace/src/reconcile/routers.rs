@@ -10,7 +10,7 @@ use super::{
 };
 use crate::{
     config::{PROVIDER, names::nearest},
-    model::{Dynamic, EntryPoint, Fault, Id, Path, Protocol, Router, RouterConfig, Settings},
+    model::{Dynamic, EntryPoint, Fault, Id, Off, Path, Protocol, Router, RouterConfig, Settings},
 };
 
 type EntryPoints = BTreeMap<String, EntryPoint>;
@@ -231,5 +231,6 @@ pub(super) fn fault(config: &RouterConfig, part: &str, message: String) -> Fault
         path: format!("{}.routers.{}{part}", config.id.protocol, config.id.name),
         message,
         hint: None,
+        off: Some(Box::new(Off::Router(config.id.clone()))),
     }
 }

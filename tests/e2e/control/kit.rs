@@ -101,7 +101,7 @@ pub(super) fn lb(args: &[&str]) -> Result<Outcome> {
 
 /// An answer of the API.
 #[derive(Debug)]
-pub(super) struct Answer {
+pub(crate) struct Answer {
     pub(super) status: u16,
     /// Status line and headers.
     pub(super) head: String,
@@ -109,7 +109,7 @@ pub(super) struct Answer {
 }
 
 impl Answer {
-    pub(super) fn json(&self) -> Result<Value> {
+    pub(crate) fn json(&self) -> Result<Value> {
         serde_json::from_str(&self.body).with_context(|| format!("no JSON: {self:?}"))
     }
 
@@ -121,7 +121,7 @@ impl Answer {
 }
 
 /// One request over the instance's unix socket.
-pub(super) fn ask(daemon: &Daemon<'_>, method: &str, path: &str, body: &str) -> Result<Answer> {
+pub(crate) fn ask(daemon: &Daemon<'_>, method: &str, path: &str, body: &str) -> Result<Answer> {
     exchange(UnixStream::connect(daemon.socket())?, method, path, body)
 }
 

@@ -23,3 +23,5 @@ mod signals;
 mod status;
 mod trace;
 mod zone;
+
+pub(crate) use kit::ask;

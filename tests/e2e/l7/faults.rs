@@ -3,6 +3,9 @@
 use std::fs;
 
 use anyhow::Result;
+use serde_json::json;
+
+use crate::control::ask;
 
 use super::kit::{ENTRY, World, app, service};
 
@@ -18,6 +21,11 @@ fn a_bad_rule_takes_its_router_off_alone() -> Result<()> {
     assert_eq!(world.get("/")?.brief(), (200, "a".to_owned()));
     let faults = daemon.json(&["status"])?["faults"].to_string();
     assert!(faults.contains("http.routers.bad.rule") && faults.contains("Host"), "{faults}");
+    let rows = daemon.json(&["routers"])?;
+    let (all, bad) = (&rows[0], &rows[1]);
+    assert_eq!((&all["router"], &all["state"]), (&json!("all@file"), &json!("enabled")), "{rows}");
+    assert_eq!((&bad["router"], &bad["state"]), (&json!("bad@file"), &json!("disabled")), "{rows}");
+    assert!(bad["faults"][0].to_string().contains("did you mean"), "{rows}");
     let outcome = daemon.cli(&["reload"])?;
     assert_eq!(outcome.code, 1, "{}", outcome.stderr);
     Ok(())
@@ -37,6 +45,20 @@ fn a_middleware_that_doesnt_build_takes_its_routers_off_alone() -> Result<()> {
     assert!(faults.contains("broken"), "{faults}");
     // The router is off: the path is the other one's.
     assert_eq!(world.get("/bad")?.status, 200);
+    let rows = daemon.json(&["routers"])?;
+    let states: Vec<_> = rows.as_array().expect("rows").iter().map(|row| &row["state"]).collect();
+    assert_eq!(states, ["enabled", "disabled"], "{rows}");
+    let why = rows[1]["faults"].to_string();
+    assert!(why.contains("middlewares[0]: middleware \\\"broken\\\" doesn't build"), "{why}");
+    let table = daemon.ok(&["routers"])?;
+    let line = table.lines().find(|line| line.starts_with("bad@file")).expect("its row");
+    assert!(line.contains(" disabled ") && line.contains("doesn't build"), "{table}");
+    assert!(daemon.ok(&["routers", "-o", "yaml"])?.contains("state: disabled"));
+    let middleware = ask(&daemon, "GET", "/api/http/middlewares/broken@file", "")?.json()?;
+    assert_eq!(middleware["status"], "disabled", "{middleware}");
+    assert!(middleware["error"][0].to_string().contains("redirectRegex.regex"), "{middleware}");
+    let router = ask(&daemon, "GET", "/api/http/routers/bad@file", "")?.json()?;
+    assert_eq!(router["status"], "disabled", "{router}");
     Ok(())
 }
 

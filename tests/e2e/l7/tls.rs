@@ -166,3 +166,26 @@ fn a_missing_certificate_is_told_and_the_default_one_shown() -> Result<()> {
     assert!(faults.contains("a.crt"), "{faults}");
     Ok(())
 }
+
+#[test]
+fn a_router_tells_that_its_resolver_obtains_nothing() -> Result<()> {
+    let world = World::new(1)?;
+    let resolvers = "certificatesResolvers: { le: { acme: { email: a@b.example, storage: acme.json, httpChallenge: { entryPoint: web } } } }\n";
+    let text = config(&world, "", "certResolver: le", resolvers)
+        .replace("PathPrefix(`/`)", "Host(`a.example`) || Host(`c.example`)");
+    let (daemon, certs) = start(&world, &text)?;
+    let trusting = client(&[&certs.a, &certs.default], None, &[])?;
+    assert_eq!(open(&world, SECURE, &trusting, "a.example")?.1, certs.a.der);
+    let rows = daemon.json(&["routers"])?;
+    assert_eq!(rows[0]["state"], "enabled", "{rows}");
+    let note = "certResolver \"le\" obtains no certificates yet (there is no ACME): c.example gets \
+                the default one";
+    assert_eq!(rows[0]["notes"], serde_json::json!([note]), "{rows}");
+    assert!(daemon.ok(&["routers"])?.contains(note));
+    // With a certificate for every host there is nothing to tell.
+    let text = text.replace(" || Host(`c.example`)", "");
+    daemon.configure(&text)?;
+    daemon.ok(&["reload"])?;
+    assert_eq!(daemon.json(&["routers"])?[0]["notes"], serde_json::json!([]));
+    Ok(())
+}

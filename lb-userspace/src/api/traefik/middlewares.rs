@@ -1,23 +1,42 @@
 //! Middlewares: their kinds, never what they hold, which may be secret.
 
+use std::collections::BTreeMap;
+
 use serde_json::{Value, json};
 
-use crate::model::{Middleware, Snapshot};
+use super::Troubles;
+use crate::model::{Id, Protocol, Snapshot};
 
-/// One of `GET /api/{http,tcp}/middlewares`.
-pub(in super::super) fn middleware(snapshot: &Snapshot, m: &Middleware) -> Value {
-    let mut value = info(snapshot, m);
-    value["name"] = json!(m.id.qualified());
-    value["provider"] = json!(m.id.provider);
-    value
+/// `GET /api/{http,tcp}/middlewares`, by id: those in force, and those that don't build.
+pub(in super::super) fn middlewares(
+    snapshot: &Snapshot,
+    troubles: &Troubles,
+    protocol: Protocol,
+) -> BTreeMap<Id, Value> {
+    let all = snapshot.middlewares.keys().chain(troubles.middlewares.keys());
+    let of = all.filter(|id| id.protocol == protocol);
+    of.map(|id| {
+        let mut value = info(snapshot, id, troubles);
+        value["name"] = json!(id.qualified());
+        value["provider"] = json!(id.provider);
+        (id.clone(), value)
+    })
+    .collect()
 }
 
-pub(super) fn info(snapshot: &Snapshot, m: &Middleware) -> Value {
-    let users = snapshot.routers.values().filter(|r| r.middlewares.contains(&m.id));
+pub(super) fn info(snapshot: &Snapshot, id: &Id, troubles: &Troubles) -> Value {
+    let users = snapshot.routers.values().filter(|r| r.middlewares.contains(id));
     let users: Vec<String> = users.map(|r| r.id.qualified()).collect();
-    json!({
-        "type": m.settings.kind().to_lowercase(),
-        "status": "enabled",
+    let errors = troubles.of_middleware(id);
+    let mut value = json!({
+        "status": if errors.is_empty() { "enabled" } else { "disabled" },
         "usedBy": users,
-    })
+    });
+    if let Some(m) = snapshot.middlewares.get(id) {
+        value["type"] = json!(m.settings.kind().to_lowercase());
+    }
+    if !errors.is_empty() {
+        value["error"] = json!(errors);
+    }
+    value
 }

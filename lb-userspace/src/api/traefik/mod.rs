@@ -10,11 +10,11 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
 pub(super) use entry_points::entry_point;
-pub(super) use middlewares::middleware;
-pub(super) use routers::router;
+pub(super) use middlewares::middlewares;
+pub(super) use routers::routers;
 pub(super) use services::service;
 
-use super::{ApiError, rows};
+use super::{ApiError, Troubles, rows};
 use crate::model::{Id, Protocol, Snapshot};
 
 /// `?search=&status=&serviceName=&page=&per_page=`.
@@ -62,23 +62,23 @@ impl Page {
 }
 
 /// `GET /api/overview`.
-pub(super) fn overview(snapshot: &Snapshot, providers: &[String]) -> Value {
+pub(super) fn overview(snapshot: &Snapshot, troubles: &Troubles, providers: &[String]) -> Value {
     let part = |protocol: Protocol| {
-        let routers = snapshot.routers.keys().filter(|id| id.protocol == protocol).count();
-        let off = faults(snapshot, protocol, "routers");
         let services: Vec<_> =
             snapshot.services.values().filter(|s| s.id.protocol == protocol).collect();
         let down = services.iter().filter(|s| rows::up(snapshot, s).0 == 0).count();
         json!({
-            "routers": section(routers + off, 0, off),
+            "routers": routers_of(snapshot, troubles, protocol),
             "services": section(services.len(), down, 0),
         })
     };
     let with_middlewares = |protocol: Protocol| {
         let mut part = part(protocol);
-        let middlewares = snapshot.middlewares.keys().filter(|id| id.protocol == protocol).count();
-        let off = faults(snapshot, protocol, "middlewares");
-        part["middlewares"] = section(middlewares + off, 0, off);
+        let middlewares = count(snapshot.middlewares.keys(), protocol);
+        let is_out = |id: &&Id| !snapshot.middlewares.contains_key(id);
+        let out = count(troubles.middlewares.keys().filter(is_out), protocol);
+        let off = count(troubles.middlewares.keys(), protocol);
+        part["middlewares"] = section(middlewares + out, 0, off);
         part
     };
     json!({
@@ -94,10 +94,15 @@ pub(super) fn overview(snapshot: &Snapshot, providers: &[String]) -> Value {
     })
 }
 
-/// How many objects of a kind are off or wait.
-fn faults(snapshot: &Snapshot, protocol: Protocol, kind: &str) -> usize {
-    let path = format!("{protocol}.{kind}.");
-    snapshot.faults.iter().filter(|fault| fault.path.starts_with(&path)).count()
+fn routers_of(snapshot: &Snapshot, troubles: &Troubles, protocol: Protocol) -> Value {
+    let out = troubles.routers.keys().filter(|id| !snapshot.routers.contains_key(id));
+    let total = count(snapshot.routers.keys(), protocol) + count(out, protocol);
+    let noted = troubles.notes.keys().filter(|id| !troubles.routers.contains_key(id));
+    section(total, count(noted, protocol), count(troubles.routers.keys(), protocol))
+}
+
+fn count<'a>(ids: impl Iterator<Item = &'a Id>, protocol: Protocol) -> usize {
+    ids.filter(|id| id.protocol == protocol).count()
 }
 
 fn section(total: usize, warnings: usize, errors: usize) -> Value {
@@ -105,18 +110,21 @@ fn section(total: usize, warnings: usize, errors: usize) -> Value {
 }
 
 /// `GET /api/rawdata`.
-pub(super) fn rawdata(snapshot: &Snapshot) -> Value {
+pub(super) fn rawdata(snapshot: &Snapshot, troubles: &Troubles) -> Value {
+    let of = |id: &&Id, protocol| id.protocol == protocol;
     let routers = |protocol| {
-        let of = snapshot.routers.values().filter(move |r| r.id.protocol == protocol);
-        object(of.map(|r| (&r.id, routers::info(r))))
+        let all = snapshot.routers.keys().chain(troubles.routers.keys());
+        let ids = all.filter(move |id| of(id, protocol));
+        object(ids.map(|id| (id, routers::info(snapshot, id, troubles))))
     };
     let services = |protocol| {
         let of = snapshot.services.values().filter(move |s| s.id.protocol == protocol);
         object(of.map(|s| (&s.id, services::info(snapshot, s))))
     };
     let middlewares = |protocol| {
-        let of = snapshot.middlewares.values().filter(move |m| m.id.protocol == protocol);
-        object(of.map(|m| (&m.id, middlewares::info(snapshot, m))))
+        let all = snapshot.middlewares.keys().chain(troubles.middlewares.keys());
+        let ids = all.filter(move |id| of(id, protocol));
+        object(ids.map(|id| (id, middlewares::info(snapshot, id, troubles))))
     };
     let parts = [
         ("routers", routers(Protocol::Http)),
@@ -195,7 +203,7 @@ mod tests {
     fn http_has_traefiks_keys() {
         let snapshot = samples::http();
         let id = |name: &str| Id::new(Protocol::Http, name, "file");
-        let value = router(&snapshot.routers[&id("web")]);
+        let value = &routers(&snapshot, &Troubles::default(), Protocol::Http)[&id("web")];
         assert_eq!(value["rule"], "Host(`a.example`)");
         assert_eq!(value["priority"], 17);
         assert_eq!(value["middlewares"], json!(["prefix@file"]));
@@ -208,25 +216,53 @@ mod tests {
         let value = service(&snapshot, &snapshot.services[&id("all")]);
         assert_eq!(value["type"], "weighted");
         assert_eq!(value["weighted"]["services"][0], json!({ "name": "web", "weight": 3 }));
-        let value = middleware(&snapshot, &snapshot.middlewares[&id("prefix")]);
+        let value = &middlewares(&snapshot, &Troubles::default(), Protocol::Http)[&id("prefix")];
         assert_eq!(value["type"], "addprefix");
         assert_eq!(value["usedBy"], json!(["web@file"]));
         assert_eq!(value["name"], "prefix@file");
     }
 
+    /// A router with a bad rule, `web` with another certificate than asked for, and a middleware
+    /// that doesn't build.
+    fn troubles() -> Troubles {
+        let id = |name: &str| Id::new(Protocol::Http, name, "file");
+        let mut troubles = Troubles::default();
+        troubles.router_off(&id("bad"), "no rule".to_owned());
+        troubles.note(&id("web"), "no ACME".to_owned());
+        troubles.middleware_off(&id("broken"), "no regex".to_owned());
+        troubles
+    }
+
     #[test]
     fn overview_counts_what_is_off() {
-        let mut snapshot = samples::http();
-        snapshot.faults = vec![crate::model::Fault {
-            place: Default::default(),
-            path: "http.routers.bad.rule".into(),
-            message: String::new(),
-            hint: None,
-        }];
-        let value = overview(&snapshot, &[]);
-        assert_eq!(value["http"]["routers"], json!({ "total": 2, "warnings": 0, "errors": 1 }));
-        assert_eq!(value["http"]["middlewares"]["total"], 1);
+        let value = overview(&samples::http(), &troubles(), &[]);
+        assert_eq!(value["http"]["routers"], json!({ "total": 2, "warnings": 1, "errors": 1 }));
+        assert_eq!(value["http"]["middlewares"], json!({ "total": 2, "warnings": 0, "errors": 1 }));
         assert_eq!(value["http"]["services"], json!({ "total": 2, "warnings": 0, "errors": 0 }));
+    }
+
+    #[test]
+    fn what_is_off_is_listed_with_its_reason() {
+        let (snapshot, troubles) = (samples::http(), troubles());
+        let routers: Vec<Value> =
+            routers(&snapshot, &troubles, Protocol::Http).into_values().collect();
+        assert_eq!(
+            routers[0],
+            json!({ "name": "bad@file", "provider": "file", "status": "disabled", "error": ["no rule"] })
+        );
+        assert_eq!(
+            (&routers[1]["name"], &routers[1]["status"]),
+            (&json!("web@file"), &json!("warning"))
+        );
+        assert_eq!(routers[1]["error"], json!(["no ACME"]));
+        let middlewares: Vec<Value> =
+            middlewares(&snapshot, &troubles, Protocol::Http).into_values().collect();
+        assert_eq!(middlewares[0]["status"], "disabled");
+        assert_eq!(middlewares[0]["error"], json!(["no regex"]));
+        assert_eq!(middlewares[1]["status"], "enabled");
+        let raw = rawdata(&snapshot, &troubles);
+        assert_eq!(raw["routers"]["bad@file"]["status"], "disabled");
+        assert_eq!(raw["middlewares"]["broken@file"]["error"], json!(["no regex"]));
     }
 
     #[test]
@@ -245,7 +281,8 @@ mod tests {
     #[test]
     fn router_has_traefiks_keys() {
         let snapshot = samples::snapshot();
-        let value = router(snapshot.routers.values().next().unwrap());
+        let routers = routers(&snapshot, &Troubles::default(), Protocol::Tcp);
+        let value = routers.values().next().unwrap();
         assert_eq!(value["name"], "pg@file");
         assert_eq!(value["service"], "pg");
         assert_eq!(value["rule"], "HostSNI(`*`)");
@@ -256,7 +293,7 @@ mod tests {
 
     #[test]
     fn overview_counts_by_protocol() {
-        let value = overview(&samples::snapshot(), &["File".to_owned()]);
+        let value = overview(&samples::snapshot(), &Troubles::default(), &["File".to_owned()]);
         assert_eq!(value["tcp"]["services"], json!({ "total": 2, "warnings": 1, "errors": 0 }));
         assert_eq!(value["udp"]["routers"]["total"], 1);
         assert_eq!(value["http"]["middlewares"]["total"], 0);
@@ -265,9 +302,9 @@ mod tests {
 
     #[test]
     fn rawdata_goes_by_qualified_name_and_leaves_empty_parts_out() {
-        let value = rawdata(&samples::snapshot());
+        let value = rawdata(&samples::snapshot(), &Troubles::default());
         assert_eq!(value["tcpRouters"]["pg@file"]["service"], "pg");
         assert!(value["udpServices"]["dns@file"].is_object());
-        assert_eq!(rawdata(&Snapshot::default()), json!({}));
+        assert_eq!(rawdata(&Snapshot::default(), &Troubles::default()), json!({}));
     }
 }

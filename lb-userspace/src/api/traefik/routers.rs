@@ -1,23 +1,48 @@
 //! Routers.
 
+use std::collections::BTreeMap;
+
 use serde_json::{Value, json};
 
-use super::{named, rows};
-use crate::model::{Observability, Protocol, Router};
+use super::{Troubles, named, rows};
+use crate::model::{Id, Observability, Protocol, Router, Snapshot};
 
-/// One of `GET /api/{http,tcp,udp}/routers`.
-pub(in super::super) fn router(r: &Router) -> Value {
-    let mut value = info(r);
-    value["name"] = json!(r.id.qualified());
-    value["provider"] = json!(r.id.provider);
+/// `GET /api/{http,tcp,udp}/routers`, by id: those in force, and those that are off.
+pub(in super::super) fn routers(
+    snapshot: &Snapshot,
+    troubles: &Troubles,
+    protocol: Protocol,
+) -> BTreeMap<Id, Value> {
+    let all = snapshot.routers.keys().chain(troubles.routers.keys());
+    let of = all.filter(|id| id.protocol == protocol);
+    of.map(|id| {
+        let mut value = info(snapshot, id, troubles);
+        value["name"] = json!(id.qualified());
+        value["provider"] = json!(id.provider);
+        (id.clone(), value)
+    })
+    .collect()
+}
+
+pub(super) fn info(snapshot: &Snapshot, id: &Id, troubles: &Troubles) -> Value {
+    let mut value = snapshot.routers.get(id).map_or_else(|| json!({}), settings);
+    let (faults, notes) = troubles.of_router(id);
+    let (status, errors) = match (faults, notes) {
+        ([], []) => ("enabled", faults),
+        ([], _) => ("warning", notes),
+        _ => ("disabled", faults),
+    };
+    value["status"] = json!(status);
+    if !errors.is_empty() {
+        value["error"] = json!(errors);
+    }
     value
 }
 
-pub(super) fn info(r: &Router) -> Value {
+fn settings(r: &Router) -> Value {
     let mut value = json!({
         "entryPoints": r.entry_points,
         "service": named(&r.service, &r.id),
-        "status": "enabled",
         "using": r.entry_points,
         "datapath": rows::path_name(r.path),
         "why": r.why,

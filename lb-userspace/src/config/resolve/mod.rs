@@ -14,7 +14,7 @@ use super::{
     build::{Document, Instance, Kind, MiddlewareDraft, Reference, RouterDraft, ServiceDraft},
     decode::{At, Spot},
 };
-use crate::model::{Dynamic, Fault, Id, Middleware, Protocol, Transport};
+use crate::model::{Dynamic, Fault, Id, Middleware, Off, Protocol, Transport};
 use names::Names;
 
 /// What the files come to.
@@ -144,22 +144,20 @@ impl<'d> Resolver<'d> {
     fn middleware(&mut self, file: usize, provider: &'static str, draft: &'d MiddlewareDraft) {
         let missing = self.refer("middleware", file, &draft.references);
         self.cycle(Kind::Middleware, &draft.id, &draft.references, file);
-        match &draft.settings {
+        let faults = match &draft.settings {
             Ok(settings) if missing.is_empty() => {
                 let settings = Arc::clone(settings);
                 self.dynamic(provider)
                     .middlewares
                     .push(Middleware { id: draft.id.clone(), settings });
+                return;
             }
-            Ok(_) => {
-                self.resolved.off.extend(missing);
-                self.broken.insert(draft.id.clone());
-            }
-            Err(faults) => {
-                self.resolved.off.extend(faults.iter().cloned());
-                self.broken.insert(draft.id.clone());
-            }
-        }
+            Ok(_) => missing,
+            Err(faults) => faults.clone(),
+        };
+        let middleware = || Off::Middleware(draft.id.clone());
+        self.resolved.off.extend(faults.into_iter().map(|fault| fault.taking_off(middleware())));
+        self.broken.insert(draft.id.clone());
     }
 
     /// Middlewares that are made of such as don't build.
@@ -178,12 +176,18 @@ impl<'d> Resolver<'d> {
                     |r: &Reference| r.kind == Kind::Middleware && self.broken.contains(&r.id);
                 !self.broken.contains(&draft.id) && draft.references.iter().any(names)
             };
-            let more: Vec<Id> =
-                drafts.iter().filter(is_new).map(|draft| draft.id.clone()).collect();
+            let more: Vec<&MiddlewareDraft> = drafts.iter().filter(is_new).copied().collect();
             if more.is_empty() {
                 break;
             }
-            self.broken.extend(more);
+            for draft in &more {
+                let is_broken = |r: &&Reference| self.broken.contains(&r.id);
+                let of = draft.references.iter().filter(is_broken);
+                let faults = of.map(|r| r.spot.fault(doesnt_build(&r.id)));
+                let middleware = || Off::Middleware(draft.id.clone());
+                self.resolved.off.extend(faults.map(|fault| fault.taking_off(middleware())));
+            }
+            self.broken.extend(more.iter().map(|draft| draft.id.clone()));
         }
         for dynamic in self.resolved.dynamic.values_mut() {
             dynamic.middlewares.retain(|middleware| !self.broken.contains(&middleware.id));
@@ -228,10 +232,9 @@ impl<'d> Resolver<'d> {
         self.resolved.off.extend(missing);
         for reference in &instance.references {
             if reference.kind == Kind::Middleware && self.broken.contains(&reference.id) {
-                let name = &reference.id.name;
-                self.resolved.off.push(reference.spot.fault(format!(
-                    "middleware {name:?} doesn't build: HTTP routers are off at this entry point"
-                )));
+                let what = doesnt_build(&reference.id);
+                let message = format!("{what}: HTTP routers are off at this entry point");
+                self.resolved.off.push(reference.spot.fault(message));
             }
         }
         for at in &instance.redirected {
@@ -257,6 +260,10 @@ impl<'d> Resolver<'d> {
 /// lacks puts that router off and refuses nothing else.
 fn is_lenient(provider: &str) -> bool {
     provider != super::PROVIDER
+}
+
+fn doesnt_build(middleware: &Id) -> String {
+    format!("middleware {:?} doesn't build", middleware.name)
 }
 
 /// As [`Spot::fault`], with a hint.

@@ -2,14 +2,14 @@
 
 use std::{borrow::Cow, collections::BTreeSet, net::IpAddr};
 
-use super::{Kind, Resolver, hinted, names::label};
+use super::{Kind, Resolver, doesnt_build, hinted, names::label};
 use crate::{
     config::{
         build::{Instance, RouterDraft},
         decode::{At, Spot},
         names::nearest,
     },
-    model::{EntryPoint, EntryPointOptions, Fault, Id, Path, Protocol, Router},
+    model::{EntryPoint, EntryPointOptions, Fault, Id, Off, Path, Protocol, Router},
     reconcile,
 };
 
@@ -25,8 +25,7 @@ impl<'d> Resolver<'d> {
         off.extend(self.refer("router", file, &draft.references));
         for reference in &draft.references {
             if reference.kind == Kind::Middleware && self.broken.contains(&reference.id) {
-                let name = &reference.id.name;
-                off.push(reference.spot.fault(format!("middleware {name:?} doesn't build")));
+                off.push(reference.spot.fault(doesnt_build(&reference.id)));
             }
         }
         let protocol = draft.config.id.protocol;
@@ -43,7 +42,8 @@ impl<'d> Resolver<'d> {
             self.resolved.warnings.push(at.spot.fault(message));
         }
         if !off.is_empty() {
-            self.resolved.off.extend(off);
+            let router = || Off::Router(draft.config.id.clone());
+            self.resolved.off.extend(off.into_iter().map(|fault| fault.taking_off(router())));
         } else if self.resolved.refused.len() == refused {
             self.dynamic(provider).routers.push(draft.config.clone());
             self.drafts.insert(draft.config.id.clone(), draft);

@@ -400,6 +400,7 @@ golden! {
     middleware_of_two_kinds
     middleware_plugin
     middleware_key
+    middleware_made_of_one_that_does_not_build
     middleware_that_does_not_build
     entry_point_middleware_that_does_not_build
     toml_places

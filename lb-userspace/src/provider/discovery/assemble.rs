@@ -163,6 +163,7 @@ fn said(instance: &Instance, rules: &Rules) -> Said {
         path: String::new(),
         message: message.to_owned(),
         hint: None,
+        off: None,
     };
     if let Some((reason, detail)) = instance.is_out(rules) {
         let is_fault = reason == Reason::BadLabel;

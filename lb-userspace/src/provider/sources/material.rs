@@ -15,6 +15,7 @@ pub(super) fn faults(main: &Path, dynamic: &Dynamic) -> Vec<Fault> {
         path,
         message,
         hint: None,
+        off: None,
     };
     let default = dynamic.tls.default_certificate.iter();
     let certificates = dynamic.tls.certificates.iter().chain(default).filter_map(|certificate| {

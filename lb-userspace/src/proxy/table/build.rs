@@ -34,12 +34,20 @@ pub(crate) struct Tables {
     pub(crate) routes: Arc<BTreeMap<Id, Arc<Route>>>,
     transports: BTreeMap<Id, Arc<Upstreams>>,
     /// Routers that are off, and why.
-    pub(crate) faults: BTreeMap<Id, String>,
+    pub(crate) faults: Arc<BTreeMap<Id, RouteFault>>,
     made_from: Option<MadeFrom>,
     ask: Arc<Asker>,
     internals: Option<Internals>,
     pub(crate) tls: Arc<Store>,
     pub(crate) observing: Arc<ArcSwap<Observing>>,
+}
+
+/// Why a router is off.
+#[derive(Clone, Debug)]
+pub(crate) struct RouteFault {
+    pub(crate) why: String,
+    /// Whom that is about, and what the middleware itself says.
+    pub(crate) middleware: Option<(Id, String)>,
 }
 
 /// What routes depend on; while it stays the same they do.
@@ -58,7 +66,7 @@ impl Tables {
             slots: Arc::default(),
             routes: Arc::default(),
             transports: BTreeMap::new(),
-            faults: BTreeMap::new(),
+            faults: Arc::default(),
             made_from: None,
             ask: Arc::default(),
             internals,
@@ -144,8 +152,7 @@ impl Tables {
 
     fn routes(&mut self, snapshot: &Snapshot) {
         let old = std::mem::take(&mut self.routes);
-        let mut routes = BTreeMap::new();
-        self.faults.clear();
+        let (mut routes, mut faults) = (BTreeMap::new(), BTreeMap::new());
         for router in snapshot.routers.values() {
             if router.id.protocol != Protocol::Http || router.path != Path::Proxy {
                 continue;
@@ -155,10 +162,11 @@ impl Tables {
                     routes.insert(router.id.clone(), Arc::new(route));
                 }
                 Err(why) => {
-                    self.faults.insert(router.id.clone(), why);
+                    faults.insert(router.id.clone(), why);
                 }
             }
         }
+        self.faults = Arc::new(faults);
         self.routes = Arc::new(routes);
     }
 
@@ -167,7 +175,7 @@ impl Tables {
         snapshot: &Snapshot,
         router: &Router,
         old: Option<&Arc<Route>>,
-    ) -> Result<Route, String> {
+    ) -> Result<Route, RouteFault> {
         let mut made_from = Vec::new();
         for id in &router.middlewares {
             expand(snapshot, id, &mut made_from, 0)?;
@@ -200,11 +208,17 @@ impl Tables {
         })
     }
 
-    fn filter(&self, router: &Router, middleware: &Middleware) -> Result<Arc<dyn Filter>, String> {
-        let surroundings =
-            Surroundings { id: &middleware.id, router: &router.id, ask: self.ask.clone() };
-        let made = middleware.settings.filter(&surroundings);
-        made.map_err(|why| format!("middleware {}: {why}", middleware.id.qualified()))
+    fn filter(
+        &self,
+        router: &Router,
+        middleware: &Middleware,
+    ) -> Result<Arc<dyn Filter>, RouteFault> {
+        let id = &middleware.id;
+        let surroundings = Surroundings { id, router: &router.id, ask: self.ask.clone() };
+        middleware.settings.filter(&surroundings).map_err(|why| RouteFault {
+            why: format!("middleware {}: {why}", id.qualified()),
+            middleware: Some((id.clone(), why)),
+        })
     }
 
     fn entries(&mut self, snapshot: &Snapshot, same_routes: bool) {
@@ -308,12 +322,18 @@ impl Tables {
     }
 }
 
+impl From<String> for RouteFault {
+    fn from(why: String) -> Self {
+        Self { why, middleware: None }
+    }
+}
+
 fn is_at(router: &Router, point: &EntryPoint) -> bool {
     router.entry_points.contains(&point.name)
 }
 
 /// A router's TLS, or else its entry point's.
-fn tls_at<'a>(router: &'a Router, point: &'a EntryPoint) -> Option<&'a RouterTls> {
+pub(crate) fn tls_at<'a>(router: &'a Router, point: &'a EntryPoint) -> Option<&'a RouterTls> {
     router.tls.as_deref().or(point.options.tls.as_ref())
 }
 

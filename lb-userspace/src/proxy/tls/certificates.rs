@@ -35,6 +35,11 @@ impl Certificates {
         all
     }
 
+    /// Whether there is one for a name, or for all of a level (`*.example.com`).
+    pub(super) fn has(&self, name: &str) -> bool {
+        self.find(&name.trim_end_matches('.').to_ascii_lowercase(), |_| true).is_some()
+    }
+
     /// The exact name goes before the one for a whole level.
     fn find(
         &self,

@@ -185,6 +185,11 @@ impl Store {
         self.lock().notes.clone()
     }
 
+    /// Whether a client that asks for this name gets a certificate for it, and not the default one.
+    pub(crate) fn has_certificate_for(&self, name: &str) -> bool {
+        self.certificates.load().has(name)
+    }
+
     /// What is wrong with files and options now.
     pub fn problems(&self) -> Vec<String> {
         let state = self.lock();

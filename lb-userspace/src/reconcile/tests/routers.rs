@@ -210,6 +210,7 @@ fn the_faults_of_a_source_are_shown() {
         path: "tcp.routers.x.rule".into(),
         message: "no".into(),
         hint: None,
+        off: None,
     };
     case.dynamic.faults.push(fault.clone());
     assert_eq!(case.reload().unwrap().faults, [fault]);

@@ -2,11 +2,11 @@
 
 use std::{
     cmp::Reverse,
-    collections::{BTreeMap, BTreeSet, HashMap},
+    collections::{BTreeMap, HashMap},
 };
 
 use super::{
-    Entry, Index, List, Node, Route, SEVERAL, Table,
+    Entry, Index, Length, List, Node, Route, SEVERAL, Table,
     hash::{self, Key, Prefixes},
 };
 use crate::rule::{
@@ -86,11 +86,11 @@ impl Files {
             self.hosts.into_iter().map(|(key, drawer)| (key, store.host(key, drawer))).collect();
         Index {
             entries,
-            hosts: Table::new(hosts.into_iter()),
+            hosts: Table::new(&hosts),
             nodes: store.nodes.into(),
             anywhere,
             has_wildcards: self.has_wildcards,
-            paths: Table::new(store.paths.into_iter()),
+            paths: Table::new(&store.paths),
             lists: store.lists.into(),
             lengths: store.lengths.into(),
             positions: store.positions.into(),
@@ -113,42 +113,50 @@ struct Store {
     nodes: Vec<Node>,
     paths: Vec<(Key, u32)>,
     lists: Vec<List>,
-    lengths: Vec<u32>,
+    lengths: Vec<Length>,
     positions: Vec<u32>,
-    /// Where the same lengths stand already.
-    seen: BTreeMap<Vec<u32>, List>,
 }
 
 impl Store {
     /// What the table of hosts has for one.
     fn host(&mut self, key: Key, drawer: Drawer) -> u32 {
-        drawer.only().unwrap_or_else(|| {
-            let node = self.node(key, drawer);
-            self.nodes.push(node);
-            SEVERAL | (self.nodes.len() - 1) as u32
-        })
+        drawer.only().map_or_else(
+            || {
+                let node = self.node(key, drawer);
+                self.nodes.push(node);
+                several(self.nodes.len() - 1)
+            },
+            single,
+        )
     }
 
     fn node(&mut self, key: Key, drawer: Drawer) -> Node {
-        let has_exact = !drawer.exact.is_empty();
-        let lengths: BTreeSet<u32> =
-            drawer.prefixes.keys().map(|prefix| prefix.len() as u32).collect();
+        let first = |positions: &Vec<u32>| positions.first().copied().unwrap_or(u32::MAX);
+        let exact = drawer.exact.values().map(first).min().unwrap_or(u32::MAX);
+        let mut lengths = BTreeMap::new();
+        for (prefix, positions) in &drawer.prefixes {
+            let best = lengths.entry(prefix.len() as u32).or_insert(u32::MAX);
+            *best = first(positions).min(*best);
+        }
         for (path, positions) in drawer.exact {
             self.path(Prefixes::of(key).whole(path.as_bytes()), &positions);
         }
         for (prefix, positions) in drawer.prefixes {
             self.path(Prefixes::of(key).next(prefix.as_bytes()), &positions);
         }
-        Node { any: self.list(&drawer.any), lengths: self.lengths(lengths), has_exact }
+        let from = self.lengths.len() as u32;
+        self.lengths.extend(lengths.into_iter().map(|(length, first)| Length { length, first }));
+        let lengths = List { from, count: self.lengths.len() as u32 - from };
+        Node { any: self.list(&drawer.any), lengths, exact }
     }
 
     fn path(&mut self, key: Key, positions: &[u32]) {
         let number = match positions {
-            [position] => *position,
-            several => {
-                let list = self.list(several);
+            [position] => single(*position),
+            more => {
+                let list = self.list(more);
                 self.lists.push(list);
-                SEVERAL | (self.lists.len() - 1) as u32
+                several(self.lists.len() - 1)
             }
         };
         self.paths.push((key, number));
@@ -159,14 +167,14 @@ impl Store {
         self.positions.extend(positions);
         List { from, count: positions.len() as u32 }
     }
+}
 
-    fn lengths(&mut self, lengths: BTreeSet<u32>) -> List {
-        let lengths: Vec<u32> = lengths.into_iter().collect();
-        let Self { seen, lengths: all, .. } = self;
-        *seen.entry(lengths).or_insert_with_key(|lengths| {
-            let from = all.len() as u32;
-            all.extend(lengths);
-            List { from, count: lengths.len() as u32 }
-        })
-    }
+/// How a position is filed.
+fn single(position: u32) -> u32 {
+    position << 1
+}
+
+/// How the number of a node or a list is filed.
+fn several(number: usize) -> u32 {
+    (number as u32) << 1 | SEVERAL
 }

@@ -9,6 +9,7 @@
 //!
 //! What a look-up among many costs is cache lines. The usual one touches two beyond those that all
 //! share: the host's slot in a [`Table`], and the router's [`Entry`], which has its host and path in it.
+//! Places that could only give a later router than the one found already aren't looked into.
 
 mod build;
 mod entry;
@@ -44,34 +45,42 @@ pub struct Route<T> {
 /// Routers in the order in which they are asked, and where to find them.
 pub struct Index<T> {
     entries: Vec<Entry<T>>,
-    /// By host: the position of the only entry there is, or a [`Node`]'s number with [`SEVERAL`] set.
+    /// By host: the position of the only entry there is, or a [`Node`]'s number, and [`SEVERAL`].
     hosts: Table,
     nodes: Box<[Node]>,
     /// Whatever the host.
     anywhere: Node,
     /// Whether there are wildcards among the hosts.
     has_wildcards: bool,
-    /// By host and path: the position of the only entry, or a list's number with [`SEVERAL`] set.
+    /// By host and path: the position of the only entry, or a list's number, and [`SEVERAL`].
     paths: Table,
     lists: Box<[List]>,
-    /// Lengths of the prefixes of each node, in ascending order.
-    lengths: Box<[u32]>,
+    /// Those of the prefixes of each node, in ascending order.
+    lengths: Box<[Length]>,
     /// Positions of entries, those of each list in ascending order.
     positions: Box<[u32]>,
 }
 
-/// Set in numbers that are no positions.
-const SEVERAL: u32 = 1 << 31;
+/// The lowest bit of what a table holds: set with numbers that are no positions.
+const SEVERAL: u32 = 1;
 
 /// What there is for one host.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug)]
 struct Node {
     /// Whatever the path.
     any: List,
     /// Lengths of prefixes, in [`Index::lengths`].
     lengths: List,
-    /// Whether there are exact paths.
-    has_exact: bool,
+    /// The first position that is filed under an exact path.
+    exact: u32,
+}
+
+/// Prefixes of one length in a node.
+#[derive(Clone, Copy, Debug)]
+struct Length {
+    length: u32,
+    /// The first position that is filed under one of them.
+    first: u32,
 }
 
 /// A part of one of the index's arrays.
@@ -131,8 +140,8 @@ impl<T> Search<'_, T> {
     fn host(&mut self, key: Key) {
         for number in self.index.hosts.get(key) {
             match number & SEVERAL {
-                0 => self.ask(number),
-                _ => self.node(key, self.index.nodes[(number & !SEVERAL) as usize]),
+                0 => self.ask(number >> 1),
+                _ => self.node(key, self.index.nodes[(number >> 1) as usize]),
             }
         }
     }
@@ -140,13 +149,16 @@ impl<T> Search<'_, T> {
     fn node(&mut self, key: Key, node: Node) {
         self.list(node.any);
         let path = self.facts.path.len();
-        if node.has_exact {
+        if node.exact < self.best {
             self.path(Prefixes::of(key).whole(self.facts.path.as_bytes()));
         }
         let mut prefixes = Prefixes::of(key);
-        for &length in &self.index.lengths[node.lengths.range()] {
+        for &Length { length, first } in &self.index.lengths[node.lengths.range()] {
             if length as usize > path {
                 break;
+            }
+            if first >= self.best {
+                continue;
             }
             let key = prefixes.next(&self.facts.path.as_bytes()[..length as usize]);
             self.path(key);
@@ -159,8 +171,8 @@ impl<T> Search<'_, T> {
         }
         for number in self.index.paths.get(key) {
             match number & SEVERAL {
-                0 => self.ask(number),
-                _ => self.list(self.index.lists[(number & !SEVERAL) as usize]),
+                0 => self.ask(number >> 1),
+                _ => self.list(self.index.lists[(number >> 1) as usize]),
             }
         }
     }
