@@ -182,6 +182,7 @@ mod tests {
         own_port_last: 0,
         min_mtu: 0,
         hz: 100,
+        nat_filter: 0,
         choice_key: [0; 12],
     };
 

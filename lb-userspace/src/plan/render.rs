@@ -186,6 +186,7 @@ mod tests {
             own_port_last: 32_767,
             min_mtu: 1400,
             hz: 250,
+            nat_filter: 0x5ec2e7,
             tcp_established: 5,
             half_open: 4,
             tcp_closing: 3,

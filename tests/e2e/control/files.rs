@@ -6,7 +6,7 @@ use anyhow::{Context, Result};
 use lb_tests::{Daemon, Namespace, client::tcp::Echo, daemon::binary};
 use serde_json::Value;
 
-use super::kit::{DATAPATH, PATIENCE, faults, lab, put, wait_log};
+use super::kit::{DATAPATH, PATIENCE, faults, lab, put, states, wait_log};
 
 /// A service of one server, in a file of its own.
 fn service(name: &str, server: &str) -> String {
@@ -274,7 +274,7 @@ fn a_router_waits_for_another_providers_service() -> Result<()> {
     )?;
     // It waits, which is no fault of the file.
     assert_eq!(daemon.ok(&["reload"])?, "nothing changed\n");
-    assert_eq!(daemon.json(&["routers"])?.as_array().map(Vec::len), Some(1));
+    assert_eq!(states(&daemon)?, [("more@file".into(), false), ("pg@file".into(), true)]);
     Ok(())
 }
 

@@ -10,7 +10,7 @@ use std::{
     time::Duration,
 };
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use lb_tests::{
     Daemon, Lab, Namespace, Shape,
     daemon::{Outcome, binary},
@@ -37,6 +37,22 @@ udp:
 /// What makes the kernel path small and quick to load, on the lab's interfaces.
 pub(super) const DATAPATH: &str =
     "datapath: { interfaces: [eth0, eth1], connections: 8192, backends: 256 }\n";
+
+/// The routers that `lb routers` lists, and whether they are on.
+pub(super) fn states(daemon: &Daemon) -> Result<Vec<(String, bool)>> {
+    let rows = daemon.json(&["routers"])?;
+    let rows = rows.as_array().context("rows")?.iter();
+    rows.map(|row| {
+        let name = row["router"].as_str().context("a name")?;
+        let is_on = match row["state"].as_str() {
+            Some("enabled") => true,
+            Some("disabled") => false,
+            other => bail!("{name}: state {other:?}"),
+        };
+        Ok((name.to_owned(), is_on))
+    })
+    .collect()
+}
 
 /// The lab's two backends behind `198.51.100.10:5432`, taking turns, unchecked.
 pub(super) fn pg() -> String {

@@ -88,7 +88,7 @@ impl Other {
 
     /// Copies everything and removes what it was copied from; the links go on with that.
     fn put_in_place(mut self) -> Result<()> {
-        self.array::<248, 512>(maps::CONFIG, "KernelConfig", 0)?;
+        self.array::<256, 520>(maps::CONFIG, "KernelConfig", 0)?;
         self.array::<48, 128>(maps::VIPS, "VipEntry", 0)?;
         self.array::<64, 256>(maps::BACKENDS, "BackendEntry", 0)?;
         self.array::<16, 64>(maps::IFACES, "IfaceEntry", 0)?;
