@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use anyhow::Result;
+use anyhow::{Result, ensure};
 use async_nats::jetstream::{self, kv::Store};
 use lb_tests::{Daemon, Namespace};
 use serde_json::Value;
@@ -28,13 +28,22 @@ fn put(nats: &Nats<'_>, entries: &[(&str, &str)]) -> Result<()> {
     nats.client(async |client| {
         let store = bucket(client).await?;
         for (key, value) in entries {
-            match value.is_empty() {
-                true => store.delete(*key).await?,
-                false => drop(store.put(*key, value.to_string().into()).await?),
+            while let Err(error) = write(&store, key, value).await {
+                // A server that has just begun knows its streams before it takes messages for them.
+                ensure!(error.to_string().contains("no stream found"), "{key}: {error}");
+                tokio::time::sleep(Duration::from_millis(50)).await;
             }
         }
         Ok(())
     })
+}
+
+async fn write(store: &Store, key: &str, value: &str) -> Result<()> {
+    match value.is_empty() {
+        true => store.delete(key).await?,
+        false => drop(store.put(key, value.to_owned().into()).await?),
+    }
+    Ok(())
 }
 
 /// The servers of `api@nats` that take new connections.

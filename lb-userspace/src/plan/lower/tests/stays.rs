@@ -24,7 +24,7 @@ fn the_filter_of_nat_addresses_knows_those_that_were() {
     case.reach(&["10.0.0.1"]);
     let before = case.step();
     let has_all = |view: &KernelView| {
-        let bits = view.nats.values().map(|nat| lb_common::addr::bit(nat));
+        let bits = view.nats.values().map(lb_common::addr::bit);
         !view.nats.is_empty() && view.config.nat_filter == bits.fold(0, |all, bit| all | bit)
     };
     assert!(has_all(&before), "{before:?}");
