@@ -99,10 +99,24 @@ pub(crate) fn lb_with_all(proxy: Proxy, folder: &Path) -> String {
                 middlewares:\n    \
                 limit: { rateLimit: { average: 100000000, burst: 100000000 } }\n    \
                 headers: { headers: { customRequestHeaders: { X-Site: bench }, customResponseHeaders: { X-Served-By: lb }, contentTypeNosniff: true, frameDeny: true } }\n";
-    let log = folder.join("access.log");
+    plainest.replace(routers, more) + &observing(folder, "all.log")
+}
+
+/// One router for everything, and nothing is counted of it.
+pub(crate) fn lb_unobserved(proxy: Proxy, folder: &Path) -> String {
+    let web = format!("web: {{ address: \"{}\"", proxy.plain());
+    lb(proxy, folder).replace(&web, &format!("{web}, observability: {{ metrics: false }}"))
+}
+
+/// One router for everything, metrics of it, and a log of every request.
+pub(crate) fn lb_observed(proxy: Proxy, folder: &Path) -> String {
+    lb(proxy, folder) + &observing(folder, "observed.log")
+}
+
+fn observing(folder: &Path, log: &str) -> String {
+    let log = folder.join(log);
     format!(
-        "{}accessLog: {{ filePath: {} }}\nmetrics: {{ prometheus: {{ addRoutersLabels: true }} }}\n",
-        plainest.replace(routers, more),
+        "accessLog: {{ filePath: {} }}\nmetrics: {{ prometheus: {{ addRoutersLabels: true }} }}\n",
         log.display()
     )
 }

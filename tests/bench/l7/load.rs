@@ -61,9 +61,11 @@ impl Load {
     pub(crate) fn suits(self, proxy: Proxy) -> bool {
         match self {
             Self::TcpBytes | Self::TcpConnections => {
-                proxy.passes_tcp() && proxy != Proxy::LbWithAll
+                proxy.passes_tcp() && (proxy == Proxy::Lb || !proxy.is_lb())
             }
-            _ => true,
+            Self::Small => true,
+            // What observing costs is a request's, whatever it carries and however it came.
+            _ => !matches!(proxy, Proxy::LbUnobserved | Proxy::LbObserved),
         }
     }
 

@@ -20,8 +20,12 @@ use super::{
 /// A proxy as it is set up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Proxy {
-    /// lb with one router and nothing else.
+    /// lb with one router and nothing else: what it counts by default it counts.
     Lb,
+    /// The same, and nothing is counted.
+    LbUnobserved,
+    /// The same with metrics of everything and an access log.
+    LbObserved,
     /// lb with a rule, a rate limit, headers, metrics of everything and an access log.
     LbWithAll,
     Haproxy,
@@ -30,13 +34,22 @@ pub(crate) enum Proxy {
 }
 
 impl Proxy {
-    pub(crate) const ALL: [Self; 5] =
-        [Self::Lb, Self::LbWithAll, Self::Haproxy, Self::Nginx, Self::Envoy];
+    pub(crate) const ALL: [Self; 7] = [
+        Self::Lb,
+        Self::LbUnobserved,
+        Self::LbObserved,
+        Self::LbWithAll,
+        Self::Haproxy,
+        Self::Nginx,
+        Self::Envoy,
+    ];
 
     /// The name shown.
     pub(crate) const fn name(self) -> &'static str {
         match self {
             Self::Lb => "lb",
+            Self::LbUnobserved => "lb, uncounted",
+            Self::LbObserved => "lb, observed",
             Self::LbWithAll => "lb, all on",
             Self::Haproxy => "HAProxy",
             Self::Nginx => "nginx",
@@ -44,13 +57,18 @@ impl Proxy {
         }
     }
 
+    /// Whether it is lb, in one of its set-ups.
+    pub(crate) const fn is_lb(self) -> bool {
+        matches!(self, Self::Lb | Self::LbUnobserved | Self::LbObserved | Self::LbWithAll)
+    }
+
     /// What it says of its version.
     pub(crate) fn version(self) -> Option<String> {
         let (mut command, argument) = match self {
-            Self::Lb | Self::LbWithAll => return None,
+            lb if lb.is_lb() => return None,
             Self::Haproxy => (Command::new("haproxy"), "-v"),
             Self::Nginx => (Command::new("nginx"), "-v"),
-            Self::Envoy => (Command::new(engine::program("envoy")), "--version"),
+            _ => (Command::new(engine::program("envoy")), "--version"),
         };
         let output = command.arg(argument).output().ok()?;
         let text = String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned();
@@ -131,6 +149,8 @@ impl World {
         fs::create_dir(&folder)?;
         let (text, file) = match proxy {
             Proxy::Lb => (config::lb(proxy, self.folder.path()), "lb.yaml"),
+            Proxy::LbUnobserved => (config::lb_unobserved(proxy, self.folder.path()), "lb.yaml"),
+            Proxy::LbObserved => (config::lb_observed(proxy, self.folder.path()), "lb.yaml"),
             Proxy::LbWithAll => (config::lb_with_all(proxy, self.folder.path()), "lb.yaml"),
             Proxy::Haproxy => (config::haproxy(proxy, self.folder.path()), "haproxy.cfg"),
             Proxy::Nginx => (config::nginx(proxy, self.folder.path()), "nginx.conf"),
@@ -151,13 +171,13 @@ impl World {
 
     fn command(&mut self, proxy: Proxy, file: &Path) -> Command {
         let mut command = match proxy {
-            Proxy::Lb | Proxy::LbWithAll => Command::new(daemon::binary()),
             Proxy::Haproxy => Command::new("haproxy"),
             Proxy::Nginx => Command::new("nginx"),
             Proxy::Envoy => Command::new(engine::program("envoy")),
+            _ => Command::new(daemon::binary()),
         };
         match proxy {
-            Proxy::Lb | Proxy::LbWithAll => {
+            lb if lb.is_lb() => {
                 self.instances.push(unique_name());
                 let instance = self.instances.last().map(String::as_str).unwrap_or_default();
                 command.arg("run").arg("-c").arg(file).args(["--instance", instance]);
@@ -168,7 +188,7 @@ impl World {
             Proxy::Nginx => {
                 command.arg("-c").arg(file);
             }
-            Proxy::Envoy => {
+            _ => {
                 let base = (std::process::id() % 100_000).to_string();
                 let quiet = ["--concurrency", "1", "--log-level", "error", "--base-id", &base];
                 command.arg("-c").arg(file).args(quiet);
