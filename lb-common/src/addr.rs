@@ -32,6 +32,19 @@ pub const fn eq(a: &Addr, b: &Addr) -> bool {
     ((a[0] ^ b[0]) | (a[1] ^ b[1]) | (a[2] ^ b[2]) | (a[3] ^ b[3])) == 0
 }
 
+/// One of 64 bits, by address: a word of such bits tells of most addresses that they are not in a
+/// small set (Bloom, "Space/time trade-offs in hash coding with allowable errors", 1970).
+///
+/// ```
+/// use lb_common::addr;
+/// let own = addr::v4(u32::from_ne_bytes([10, 0, 0, 1]));
+/// assert_eq!(addr::bit(&own).count_ones(), 1);
+/// ```
+#[inline(always)]
+pub const fn bit(a: &Addr) -> u64 {
+    1 << ((a[0] ^ a[1] ^ a[2] ^ a[3]).wrapping_mul(0x85eb_ca6b) >> 26)
+}
+
 /// The [`Addr`] of a std address.
 #[cfg(any(test, feature = "user"))]
 pub fn from_ip(ip: core::net::IpAddr) -> Addr {

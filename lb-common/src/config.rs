@@ -57,10 +57,13 @@ pub struct KernelConfig {
     /// Keys of the hash that chooses a backend for a new flow: nodes that are to choose alike have
     /// the same. They may change; what is in the flow table stays where it is.
     pub choice_key: HashKey,
+    /// [`addr::bit`](crate::addr::bit) of every NAT address: a packet to an address whose bit is
+    /// missing is no reply.
+    pub nat_filter: u64,
 }
 
 const _: () = {
-    assert!(size_of::<KernelConfig>() == 248);
+    assert!(size_of::<KernelConfig>() == 256);
     assert!(core::mem::offset_of!(KernelConfig, est_buckets) == 96);
     assert!(core::mem::offset_of!(KernelConfig, min_mtu) == 124);
     assert!(core::mem::offset_of!(KernelConfig, choice_key) == 152);

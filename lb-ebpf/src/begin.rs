@@ -143,7 +143,7 @@ fn port<F: Frame>(
         seq,
         ts: ts.unwrap_or(0),
         has_ts: u32::from(ts.is_some()),
-        seed: (target.hash >> 16) as u32,
+        seed: reply::seed(target.hash),
         hash: target.reply_hash,
     };
     let got = reply::acquire(frame, request);

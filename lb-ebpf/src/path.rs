@@ -1,7 +1,7 @@
 //! The path of a packet: `parse → vip → conn → select → forward`, and back.
 
 use lb_common::{
-    Addr, BackendEntry, DropReason, Event, Flow, TcpState, VipEntry, backend,
+    Addr, BackendEntry, DropReason, Event, Flow, TcpState, VipEntry, addr, backend,
     config::flags as config_flags,
     flow::{self, flags},
     hash, vip as vips,
@@ -32,6 +32,9 @@ pub(crate) fn run<F: Frame>(frame: F, p: &mut Packet) -> Result<i32, Exit> {
     }
     if let Some(id) = vip::lookup(&p.dst, p.port_proto()) {
         return to_backend(frame, p, id);
+    }
+    if config()?.nat_filter & addr::bit(&p.dst) == 0 {
+        return Err(frag::passed(p));
     }
     match reply::find(&p.tuple) {
         NONE => Err(unknown(frame, p)),

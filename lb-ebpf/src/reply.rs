@@ -155,8 +155,13 @@ pub(crate) fn anticipate(b: &BackendEntry, p: &Packet, target: &mut Target) -> R
     let nat = NATS.get(target.nat).ok_or(Exit::Drop(DropReason::Internal))?;
     let ports = u32::from(b.port) | p.ports << 16;
     target.reply_hash = hash::flow(&config.hash_key, &b.addr, nat, ports, p.proto);
-    if let Some(bucket) = REPLIES.get(flow::bucket(target.reply_hash, config.reply_buckets)) {
-        load(bucket, 0);
+    let other = candidate(config, seed(target.hash), 0);
+    let other = u32::from(b.port) | other << 16;
+    let other = hash::flow(&config.hash_key, &b.addr, nat, other, p.proto);
+    for hash in [target.reply_hash, other] {
+        if let Some(bucket) = REPLIES.get(flow::bucket(hash, config.reply_buckets)) {
+            load(bucket, 0);
+        }
     }
     Ok(())
 }
@@ -175,7 +180,7 @@ extern "C" fn lb_search() -> u64 {
         if attempt >= count {
             break; // each port of a small range once: behind its end they are not ours
         }
-        let port = candidate(config, r, attempt);
+        let port = candidate(config, r.seed, attempt);
         if !allowed(port) {
             continue;
         }
@@ -218,6 +223,12 @@ fn wrest(holder: u64, event: Event) -> u64 {
     u64::MAX
 }
 
+/// Where the search of a flow starts.
+#[inline(always)]
+pub(crate) const fn seed(hash: u64) -> u32 {
+    (hash >> 16) as u32
+}
+
 /// How many ports the range has.
 #[inline(always)]
 fn range(config: &KernelConfig) -> u32 {
@@ -228,12 +239,12 @@ fn range(config: &KernelConfig) -> u32 {
 /// The port of an attempt: from a random start, port by port where the range
 /// is small, else at random.
 #[inline(always)]
-fn candidate(config: &KernelConfig, r: &Request, attempt: u32) -> u32 {
+fn candidate(config: &KernelConfig, seed: u32, attempt: u32) -> u32 {
     let first = u32::from(config.nat_port_first);
     let count = range(config);
-    let mut offset = hash::index(u64::from(r.seed) << 32, count);
+    let mut offset = hash::index(u64::from(seed) << 32, count);
     if count > SMALL_RANGE {
-        let mixed = u64::from(r.seed.wrapping_add(attempt)).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        let mixed = u64::from(seed.wrapping_add(attempt)).wrapping_mul(0x9e37_79b9_7f4a_7c15);
         offset = hash::index(mixed, count);
     } else {
         if attempt >= count {

@@ -15,7 +15,7 @@ use lb_userspace::{
     kernel::{Datapath, Paths, detach},
     model::{
         self, BackendId, BackendState, Dynamic, EntryPoint, Health, HealthCheck, Id, PathChoice,
-        Place, Protocol, RouterConfig, Server, Service, Settings,
+        Place, Protocol, RouterConfig, Server, Service, Settings, Shared,
     },
     plan::{KernelFacts, KernelView, Lowered, Lowerer, NetView, NextHop, Plan, maglev},
     reconcile::{Event, Reconciler},
@@ -192,8 +192,8 @@ fn dynamic() -> Dynamic {
         place: Place::default(),
     };
     Dynamic {
-        routers: (0..SERVICES).map(router).collect(),
-        services: (0..SERVICES).map(service).collect(),
+        routers: (0..SERVICES).map(router).map(Shared::from).collect(),
+        services: (0..SERVICES).map(service).map(Shared::from).collect(),
         ..Dynamic::default()
     }
 }

@@ -2,7 +2,7 @@
 
 use super::fuzz;
 use crate::{
-    model::Exposure,
+    model::{Exposure, Shared},
     provider::{
         consul::entry,
         discovery::{Assembler, Rules},
@@ -44,6 +44,7 @@ fn answers_of_consul() {
     let rules = Rules::new("consulCatalog", &Exposure::default());
     fuzz("consul", WORDS, |input| match entry::instances(input, &states) {
         Ok(instances) => {
+            let instances: Vec<Shared<_>> = instances.into_iter().map(Shared::from).collect();
             let told = Assembler::new(rules.clone()).assemble(&instances);
             let count = instances.len();
             // Those with one id are one.

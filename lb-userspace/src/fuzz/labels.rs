@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::fuzz;
 use crate::{
-    model::Exposure,
+    model::{Exposure, Shared},
     provider::discovery::{Assembler, Instance, Rules},
 };
 
@@ -66,7 +66,7 @@ fn labels() {
         let text = String::from_utf8_lossy(input);
         let pairs = text.lines().filter_map(|line| line.split_once('='));
         let labels = pairs.map(|(key, value)| (key.to_owned(), value.to_owned())).collect();
-        let both = [instance(1, sound.clone()), instance(2, labels)];
+        let both = [instance(1, sound.clone()), instance(2, labels)].map(Shared::from);
         let told = Assembler::new(rules.clone()).assemble(&both);
         assert_eq!(told.serving + told.skipped.len(), 2, "one is lost: {:?}", told.skipped);
         // The older one stays, whatever the other says.

@@ -79,7 +79,7 @@ impl Old {
 
     /// Writes settings, backends, rings and VIPs under the ids they had, and that flows follow.
     pub(super) fn copy_settings(&self, sink: &mut KernelMaps) -> Result<()> {
-        let mut view = self.view.clone();
+        let mut view = self.view.clone().with_nat_filter();
         sink.keep_tables(&mut view.config);
         view.config.flags |= CARRYING;
         Plan::between(&KernelView::default(), &view)

@@ -272,6 +272,7 @@ pub(super) fn types() -> BTreeMap<String, TypeShape> {
             hash_key, est_buckets, half_buckets, reply_buckets, flags, nat_port_first,
             nat_port_last, host_port_first, host_port_last, own_port_first, own_port_last,
             min_mtu, hz, tcp_established, half_open, tcp_closing, tcp_closed, udp, choice_key,
+            nat_filter,
         }
         VipEntry { addr, port, proto, algorithm, ring, ring_len, flags, service }
         VipSlot { addr, port_proto, vip }

@@ -12,6 +12,7 @@ mod providers;
 mod registry;
 mod service;
 mod settings;
+mod shared;
 mod update;
 
 use std::{collections::BTreeMap, fmt, net::SocketAddr, sync::Arc};
@@ -41,6 +42,7 @@ pub use settings::{
 };
 
 pub use crate::rule::Rule;
+pub use shared::Shared;
 pub use update::{Dynamic, PathChoice, RouterConfig};
 
 /// Everything that is in force, replaced whole and never changed.

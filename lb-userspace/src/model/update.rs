@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use super::{
-    Fault, Id, Middleware, Observability, Place, RouterTls, Rule, Service, TlsConfig, Transport,
+    Fault, Id, Middleware, Observability, Place, RouterTls, Rule, Service, Shared, TlsConfig,
+    Transport,
 };
 
 /// The dynamic part of one provider, validated in itself: every reference to
@@ -11,9 +12,9 @@ use super::{
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Dynamic {
     /// Routers.
-    pub routers: Vec<RouterConfig>,
+    pub routers: Vec<Shared<RouterConfig>>,
     /// Services, with `backends` empty: those come from resolution and health.
-    pub services: Vec<Service>,
+    pub services: Vec<Shared<Service>>,
     /// Middlewares.
     pub middlewares: Vec<Middleware>,
     /// `serversTransports`.

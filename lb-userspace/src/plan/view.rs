@@ -6,7 +6,7 @@ use std::{
     sync::Arc,
 };
 
-use lb_common::{Addr, BackendEntry, IfaceEntry, KernelConfig, VipEntry};
+use lb_common::{Addr, BackendEntry, IfaceEntry, KernelConfig, VipEntry, addr};
 
 /// What is known of the host's network: routes to backends, neighbours, interfaces.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -88,6 +88,14 @@ pub struct KernelView {
     pub rings: BTreeMap<u32, Arc<RingView>>,
     /// VIPs by id.
     pub vips: BTreeMap<u32, VipEntry>,
+}
+
+impl KernelView {
+    /// With [`KernelConfig::nat_filter`] as the NAT addresses want it.
+    pub fn with_nat_filter(mut self) -> Self {
+        self.config.nat_filter = self.nats.values().fold(0, |bits, nat| bits | addr::bit(nat));
+        self
+    }
 }
 
 /// One step of a plan. Order: settings, NAT addresses, interfaces, backends,

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use crate::model::{
     Datapath, Dynamic, EntryPoint, EntryPointOptions, Id, Middleware, RouterConfig, Rule, Server,
-    Service, Settings, TlsConfig, TlsOptions, Transport,
+    Service, Settings, Shared, TlsConfig, TlsOptions, Transport,
 };
 
 /// Changes of the static part, by section.
@@ -118,9 +118,9 @@ pub(super) fn dynamic(old: &Dynamic, new: &Dynamic, changes: &mut Vec<String>) {
     }
     let of = |kind: &'static str| move |id: &&Id| format!("{kind} {id}");
     let (before, after) = (keyed(&old.routers, |o| &o.id), keyed(&new.routers, |o| &o.id));
-    compare(&before, &after, of("router"), |old, new| router(old, new), changes);
+    compare(&before, &after, of("router"), |old, new| other(old, new, router), changes);
     let (before, after) = (keyed(&old.services, |o| &o.id), keyed(&new.services, |o| &o.id));
-    compare(&before, &after, of("service"), |old, new| service(old, new), changes);
+    compare(&before, &after, of("service"), |old, new| other(old, new, service), changes);
     let (before, after) = (keyed(&old.middlewares, |o| &o.id), keyed(&new.middlewares, |o| &o.id));
     let differs = |old: &&Middleware, new: &&Middleware| {
         let kinds = (old.settings.kind(), new.settings.kind());
@@ -134,6 +134,15 @@ pub(super) fn dynamic(old: &Dynamic, new: &Dynamic, changes: &mut Vec<String>) {
     let differs = |old: &&Transport, new: &&Transport| (old != new).then(|| "changed".to_owned());
     compare(&before, &after, of("servers transport"), differs, changes);
     tls(&old.tls, &new.tls, changes);
+}
+
+/// Where both are the same object there is nothing to compare.
+fn other<T>(
+    old: &Shared<T>,
+    new: &Shared<T>,
+    differs: fn(&T, &T) -> Option<String>,
+) -> Option<String> {
+    if old.is(new) { None } else { differs(old, new) }
 }
 
 fn tls(old: &TlsConfig, new: &TlsConfig, changes: &mut Vec<String>) {

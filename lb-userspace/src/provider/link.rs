@@ -6,7 +6,10 @@ use std::{
     future::Future,
     path::PathBuf,
     pin::Pin,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicU64, Ordering::Relaxed},
+    },
     time::{Duration, Instant},
 };
 
@@ -123,6 +126,10 @@ pub(crate) struct Link {
     begin: Option<Pin<Box<dyn Future<Output = ()> + Send>>>,
     task: Option<JoinHandle<()>>,
     kept: Arc<dyn Keep>,
+    /// When the latest part was told of, until whoever takes it waits for the next.
+    told: Option<Instant>,
+    /// How long that was, in microseconds.
+    pass: Arc<AtomicU64>,
 }
 
 impl Link {
@@ -133,6 +140,7 @@ impl Link {
         let (parts, latest) = watch::channel(None);
         let path = around.state.as_ref().map(|state| state.join(format!("providers/{name}.json")));
         let kept = Arc::new(Kept::new(name, path));
+        let pass = Arc::new(AtomicU64::new(0));
         let mut task = Task {
             reader: source.reader(),
             source,
@@ -140,6 +148,7 @@ impl Link {
             parts,
             kept: Arc::clone(&kept),
             throttle: around.throttle,
+            pass: Arc::clone(&pass),
             last: None,
         };
         task.recall();
@@ -147,7 +156,7 @@ impl Link {
             true => Some(Box::pin(task.run())),
             false => None,
         };
-        Box::new(Self { name, status, latest, begin, task: None, kept })
+        Box::new(Self { name, status, latest, begin, task: None, kept, told: None, pass })
     }
 }
 
@@ -175,10 +184,15 @@ impl Provider for Link {
         if let Some(begin) = self.begin.take() {
             self.task = Some(tokio::spawn(begin));
         }
+        if let Some(told) = self.told.take() {
+            let micros = u64::try_from(told.elapsed().as_micros()).unwrap_or(u64::MAX);
+            self.pass.store(micros, Relaxed);
+        }
         Box::pin(async {
             if self.latest.changed().await.is_err() {
                 std::future::pending().await
             }
+            self.told = Some(Instant::now());
         })
     }
 
@@ -199,6 +213,8 @@ struct Task<S: Source> {
     parts: watch::Sender<Option<Arc<Part>>>,
     kept: Arc<Kept<S::State>>,
     throttle: Duration,
+    /// What it takes to bring a part into force: [`Link::pass`].
+    pass: Arc<AtomicU64>,
     /// Read last.
     last: Option<Arc<S::State>>,
 }
@@ -226,7 +242,7 @@ impl<S: Source> Task<S> {
     }
 
     async fn run(self) {
-        let Self { source, mut reader, status, parts, kept, throttle, mut last } = self;
+        let Self { source, mut reader, status, parts, kept, throttle, pass, mut last } = self;
         let (states_in, mut states) = watch::channel(last.clone());
         let backoff = Arc::new(Mutex::new(Backoff::new()));
         let outlet = Outlet {
@@ -254,7 +270,8 @@ impl<S: Source> Task<S> {
                     kept.hold(state);
                 }
                 // A source that floods leaves room for all else.
-                sleep(throttle.max(begun.elapsed() * 2)).await;
+                let pass = Duration::from_micros(pass.load(Relaxed));
+                sleep(throttle.max(begun.elapsed() * 2).max(pass)).await;
             }
         };
         tokio::join!(following, reading, Arc::clone(&kept).written());

@@ -7,7 +7,7 @@ use tokio::{sync::watch, time::sleep};
 use super::{
     Asked,
     consul::entry::Found,
-    discovery::{Assembler, Instance, Rules},
+    discovery::{Assembler, Instances, Rules},
     docker::instances,
     link::{Following, Link, Outlet, Reader, Source},
 };
@@ -48,7 +48,7 @@ pub(super) fn asked_for(settings: &Settings) -> Option<Asked> {
 struct Registry(RegistrySettings, Slot);
 
 impl Source for Registry {
-    type State = Vec<Instance>;
+    type State = Instances;
 
     fn name(&self) -> &'static str {
         "registry"
@@ -58,7 +58,7 @@ impl Source for Registry {
         self.0.address.to_string()
     }
 
-    fn follow<'a>(&'a self, outlet: &'a Outlet<Vec<Instance>>) -> Following<'a> {
+    fn follow<'a>(&'a self, outlet: &'a Outlet<Instances>) -> Following<'a> {
         Box::pin(async move {
             let mut slot = self.1.0.subscribe();
             let ended = || "it ended".to_owned();
@@ -81,12 +81,12 @@ impl Source for Registry {
         })
     }
 
-    fn reader(&self) -> Reader<Vec<Instance>> {
+    fn reader(&self) -> Reader<Instances> {
         instances(Assembler::new(Rules::new(self.name(), &self.0.exposure)))
     }
 }
 
-fn all(state: &State, states: &[String]) -> Vec<Instance> {
+fn all(state: &State, states: &[String]) -> Instances {
     let one = |instance: &crate::registry::Instance| {
         let status = state.status_of(&instance.id);
         let worst = state.checks_of(&instance.id).max_by_key(|check| check.status);
@@ -108,6 +108,7 @@ fn all(state: &State, states: &[String]) -> Vec<Instance> {
             since: instance.created,
         }
         .instance(states)
+        .into()
     };
     state.instances.values().map(one).collect()
 }

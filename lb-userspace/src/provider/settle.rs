@@ -45,17 +45,18 @@ pub(super) struct Settled {
     pub(super) faults: Vec<Fault>,
 }
 
-/// Settles on what of `candidates` can apply where `good` is in force. `None`: the main file is at
-/// fault, and there is no earlier one; the faults are those returned.
+/// Settles on what of `candidates` can apply where `good` is in force; `known` is what they come to,
+/// where that was found out already. The main file at fault, without an earlier one, is an error.
 pub(super) fn settle(
     candidates: Set,
     good: &Set,
     mut gaps: BTreeSet<&'static str>,
+    mut known: Option<Resolved>,
 ) -> Result<Settled, Vec<Fault>> {
     let mut set = candidates;
     let mut faults = Vec::new();
     loop {
-        let resolved = resolved(&set, &gaps);
+        let resolved = known.take().unwrap_or_else(|| resolved(&set, &gaps));
         if resolved.refused.is_empty() {
             return Ok(Settled { set, resolved, faults });
         }

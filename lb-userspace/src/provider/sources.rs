@@ -14,7 +14,7 @@ use super::{
     settle::{Good, Key, Set, Settled, resolved, settle},
 };
 use crate::{
-    config::{HostPorts, PROVIDER, build, in_order, read},
+    config::{HostPorts, PROVIDER, build, in_order, read, resolve::Resolved},
     model::{Dynamic, EntryPoint, Fault, Settings},
     nats::Agreed,
     reconcile::Event,
@@ -158,12 +158,12 @@ impl Sources {
             let reading = provider.read(scope == Scope::All);
             read.provider(provider.name(), reading, &self.good);
         }
-        read.report();
+        let known = read.report();
         let Read { sound, gaps, faults, bytes, sources, .. } = read;
         if !sound.contains_key(&main) {
             return Err(in_order(faults));
         }
-        let settled = match settle(sound, &self.good, gaps) {
+        let settled = match settle(sound, &self.good, gaps, known) {
             Ok(settled) => settled,
             Err(more) => return Err(in_order([faults, more].concat())),
         };
@@ -361,11 +361,14 @@ impl Read {
         Some(good.document.instance.as_ref()?.settings.clone())
     }
 
-    /// Adds the faults that lie between files as they stand.
-    fn report(&mut self) {
+    /// Adds the faults that lie between files as they stand. What those come to that may apply, where
+    /// they are the same.
+    fn report(&mut self) -> Option<Resolved> {
         let resolved = resolved(&self.all, &self.gaps);
-        self.faults.extend(resolved.refused.into_iter().map(|refusal| refusal.fault));
-        self.faults.extend(resolved.off);
+        self.faults.extend(resolved.refused.iter().map(|refusal| refusal.fault.clone()));
+        self.faults.extend_from_slice(&resolved.off);
+        let files = |set: &Set| -> Vec<_> { set.values().map(Arc::as_ptr).collect() };
+        (files(&self.all) == files(&self.sound)).then_some(resolved)
     }
 }
 

@@ -39,7 +39,7 @@ pub(super) fn claim(
     candidates: Vec<Candidate<'_>>,
     troubles: &mut Vec<Trouble>,
 ) -> BTreeMap<Id, Router> {
-    let (whole, mut sharing): (Vec<_>, Vec<_>) =
+    let (whole, sharing): (Vec<_>, Vec<_>) =
         candidates.into_iter().partition(|candidate| takes_all(candidate.config));
     let whole = give_way(whole, &sharing);
     let mut routers = BTreeMap::new();
@@ -51,10 +51,10 @@ pub(super) fn claim(
         }
         routers.insert(router.id.clone(), router);
     }
-    for candidate in &mut sharing {
-        match share(candidate, &in_kernel) {
+    for mut candidate in sharing {
+        match share(&mut candidate, &in_kernel) {
             Ok(()) => {
-                routers.insert(candidate.router.id.clone(), candidate.router.clone());
+                routers.insert(candidate.config.id.clone(), candidate.router);
             }
             Err(trouble) => troubles.push(trouble),
         }

@@ -6,7 +6,7 @@ use crate::{
     middleware::{self, RedirectScheme},
     model::{
         Dynamic, EntryPoint, Id, Middleware, Observability, PathChoice, Place, Protocol,
-        Redirection, RouterConfig, Settings,
+        Redirection, RouterConfig, Settings, Shared,
     },
     rule::{Rule, Syntax},
 };
@@ -19,7 +19,8 @@ pub(crate) fn dynamic(settings: &Settings, entry_points: &BTreeMap<String, Entry
         && !ping.manual_routing
         && is_tcp(&ping.entry_point)
     {
-        dynamic.routers.extend(router("ping", &ping.entry_point, "PathPrefix(`/ping`)", LAST));
+        let router = router("ping", &ping.entry_point, "PathPrefix(`/ping`)", LAST);
+        dynamic.routers.extend(router.map(Shared::from));
     }
     for point in entry_points.values() {
         if let Some(redirection) = &point.options.redirection {
@@ -54,10 +55,9 @@ fn redirect(
     });
     let name = format!("{}-to-{to}", point.name);
     let router = router(&name, &point.name, "HostRegexp(`^.+$`)", redirection.priority);
-    dynamic.routers.extend(router.map(|router| RouterConfig {
-        service: "noop".to_owned(),
-        middlewares: vec![middleware],
-        ..router
+    dynamic.routers.extend(router.map(|router| {
+        let (service, middlewares) = ("noop".to_owned(), vec![middleware]);
+        RouterConfig { service, middlewares, ..router }.into()
     }));
 }
 

@@ -25,7 +25,9 @@ use std::{
 pub use event::{Adopted, Event};
 pub(crate) use routers::judge;
 
-use crate::model::{ChoiceKey, Dynamic, EntryPoint, Fault, Id, Service, Settings, Snapshot};
+use crate::model::{
+    ChoiceKey, Dynamic, EntryPoint, Fault, Id, Service, Settings, Shared, Snapshot,
+};
 use roster::Roster;
 
 /// Holds what every source said last, and what is in force.
@@ -164,7 +166,7 @@ impl Reconciler {
 fn merge_services<'a>(
     providers: &'a BTreeMap<String, Dynamic>,
     faults: &mut Vec<Fault>,
-) -> BTreeMap<&'a Id, &'a Service> {
+) -> BTreeMap<&'a Id, &'a Shared<Service>> {
     let mut services = BTreeMap::new();
     let mut twice = BTreeSet::new();
     for (provider, dynamic) in providers {

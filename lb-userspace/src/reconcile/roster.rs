@@ -12,7 +12,7 @@ use super::{
     event::Adopted,
     member::{Member, Override},
 };
-use crate::model::{BackendId, Composed, Fault, Health, Id, Place, Server, Service};
+use crate::model::{BackendId, Composed, Fault, Health, Id, Place, Server, Service, Shared};
 
 /// Every service that is configured or has backends that may still have flows.
 #[derive(Debug, Default)]
@@ -30,7 +30,7 @@ pub(super) struct Roster {
 #[derive(Debug)]
 struct Entry {
     /// As configured now, or last.
-    config: Service,
+    config: Shared<Service>,
     /// Whether it is configured now.
     present: bool,
     members: BTreeMap<SocketAddr, Member>,
@@ -48,7 +48,7 @@ impl Roster {
     }
 
     /// Takes over which services there are now, and how they are configured.
-    pub(super) fn configure(&mut self, services: BTreeMap<&Id, &Service>) {
+    pub(super) fn configure(&mut self, services: BTreeMap<&Id, &Shared<Service>>) {
         for (id, entry) in &mut self.services {
             if entry.present && !services.contains_key(id) {
                 entry.present = false;
@@ -219,7 +219,8 @@ fn addresses(server: &Server, names: &BTreeMap<String, Vec<IpAddr>>) -> Option<V
 impl Entry {
     /// A service of which only the name is known.
     fn gone(id: &Id) -> Self {
-        Self { config: Service::new(id.clone()), present: false, members: BTreeMap::new() }
+        let config = Service::new(id.clone()).into();
+        Self { config, present: false, members: BTreeMap::new() }
     }
 
     /// Brings the members in line with servers and names, and makes the service of the snapshot.
@@ -237,7 +238,7 @@ impl Entry {
         for (address, (server, weight)) in wanted {
             members.entry(address).or_default().configure(server, weight);
         }
-        let mut service = config.clone();
+        let mut service = Service::clone(config);
         service.gone = !*present;
         for (&address, member) in members {
             let id = BackendId { service: config.id.clone(), address };

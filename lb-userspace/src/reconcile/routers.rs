@@ -59,7 +59,7 @@ pub(super) fn merge(
         }
     }
     let own = internal::dynamic(settings, entry_points);
-    configs.extend(own.routers.iter().map(|config| (&config.id, config)));
+    configs.extend(own.routers.iter().map(|config| (&config.id, &**config)));
     let named = providers.iter().map(|(name, dynamic)| (name.as_str(), dynamic));
     let known = Known::of(named.chain([(Id::INTERNAL, &own)]));
     let Judged { routers, troubles } = judged(configs.into_values(), &known, entry_points);
@@ -76,7 +76,8 @@ pub(crate) fn judge(
     let own = internal::dynamic(settings, entry_points);
     let all = || dynamics.iter().copied().chain([(Id::INTERNAL, &own)]);
     let known = Known::of(all());
-    judged(all().flat_map(|(_, dynamic)| &dynamic.routers), &known, entry_points)
+    let configs = all().flat_map(|(_, dynamic)| dynamic.routers.iter().map(|one| &**one));
+    judged(configs, &known, entry_points)
 }
 
 fn judged<'a>(

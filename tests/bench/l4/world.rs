@@ -172,7 +172,7 @@ impl World {
             }
             view.vips.insert(service.id(), vip(&service));
         }
-        Ok(view)
+        Ok(view.with_nat_filter())
     }
 
     fn backend(&self, service: &Service, id: u32) -> BackendEntry {

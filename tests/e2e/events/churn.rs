@@ -9,7 +9,7 @@ use std::{
 use anyhow::{Context, Result, ensure};
 use async_nats::jetstream::kv::Store;
 use futures_util::{StreamExt, TryStreamExt, stream};
-use lb_tests::{Daemon, client::http1::Connection};
+use lb_tests::{Daemon, Namespace, client::http1::Connection, link};
 
 use super::{
     bucket::bucket,
@@ -61,8 +61,19 @@ fn config() -> String {
         .collect();
     format!(
         "providers: {{ nats: {{ servers: \"nats://127.0.0.1:4222\", bucket: lb }} }}\n\
+         datapath: {{ interfaces: [far], mode: tc }}\n\
          entryPoints:\n  web: {{ address: \"{WEB}\" }}\n{points}"
     )
+}
+
+/// The net that the kernel's backends are in, behind one next hop: packets go only beyond an interface.
+fn far(ns: &Namespace) -> Result<Namespace> {
+    let far = Namespace::new("far")?;
+    link::veth((ns, "far"), (&far, "near"))?;
+    ns.ip("addr add 10.252.0.1/24 dev far")?;
+    far.ip("addr add 10.252.0.2/24 dev near")?;
+    ns.ip("route add 10.251.0.0/16 via 10.252.0.2")?;
+    Ok(far)
 }
 
 /// An instance of an HTTP service `sN`, routed by the host `sN`.
@@ -87,6 +98,9 @@ fn packets(service: usize, address: &str, weight: usize) -> (String, String) {
 fn instance(size: &Size, service: usize, n: usize, change: usize) -> (String, String) {
     let address = match service < UNTOUCHED {
         true => origin_at(n % 2).to_string(),
+        false if size.is_in_kernel(service) => {
+            format!("10.251.{}.{}:8000", 1 + change % 200, 1 + (service + n) % 200)
+        }
         false => format!(
             "127.{}.{}.{}:8000",
             1 + change % 200,
@@ -138,7 +152,7 @@ impl Probe<'_> {
 
     /// Until the kernel has it: what is told is in force.
     async fn by_kernel(&mut self, change: usize) -> Result<Duration> {
-        let address = format!("127.0.9.{}:80", 1 + change % 200);
+        let address = format!("10.251.201.{}:80", 1 + change % 8);
         let (name, value) = packets(IN_KERNEL, &address, 1);
         let begun = Instant::now();
         self.store.put(format!("services/{name}/1"), value.into()).await?;
@@ -175,6 +189,7 @@ fn what_changes_is_followed_and_what_doesnt_never_fails() -> Result<()> {
     const HOST: &[(&str, &str)] = &[("Host", "s3")];
     let size = Size::wanted()?;
     let world = World::new(2)?;
+    let _far = far(&world.ns)?;
     let _nats = Nats::start(&world.ns)?;
     let daemon = Daemon::start(&world.ns, &config())?;
     let connection = world.connect()?;
@@ -187,6 +202,8 @@ fn what_changes_is_followed_and_what_doesnt_never_fails() -> Result<()> {
         let mut probe = Probe { store: &store, daemon: &daemon, connection };
         println!("seeded, and all in force {:?} later", probe.by_requests(1).await?);
         probe.by_kernel(1).await?;
+        let router = ask(&daemon, &format!("GET /api/tcp/routers/k{IN_KERNEL}@nats"), "")?;
+        ensure!(router.contains("\"datapath\":\"kernel\""), "not the kernel's: {router}");
         let before = memory(&daemon)?;
         let load = Load::asking(&world, 2, 2, HOST)?;
         let over = AtomicBool::new(false);

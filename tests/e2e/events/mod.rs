@@ -6,3 +6,4 @@ pub(crate) mod kit;
 mod requests;
 mod sse;
 mod stream;
+mod watched;

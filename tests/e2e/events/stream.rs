@@ -5,6 +5,7 @@ use std::{collections::BTreeSet, time::Duration};
 use anyhow::{Context, Result};
 use async_nats::jetstream;
 use lb_tests::{Daemon, Namespace};
+use nix::sys::signal::Signal;
 use serde_json::Value;
 
 use super::kit::{Nats, PATIENCE, config, counter};
@@ -88,6 +89,37 @@ fn the_oldest_are_given_up_and_counted_when_nats_is_away_for_too_long() -> Resul
     let events = nats.wait_for("the last weight", |events| weights(events).last() == Some(&42))?;
     let expected: Vec<u64> = [2].into_iter().chain(27..=42).collect();
     assert_eq!(weights(&events), expected);
+    Ok(())
+}
+
+#[test]
+fn a_burst_beyond_the_buffer_is_counted_where_nats_has_not_kept_up() -> Result<()> {
+    let ns = Namespace::new("events")?;
+    let nats = Nats::start(&ns)?;
+    let small = EVENTS.replace("node:", "buffer: 16, node:");
+    let weighing = |weight: u32| {
+        let server = |n| format!("{{ url: \"http://127.0.2.{n}:80\", weight: {weight} }}");
+        let servers: Vec<String> = (1..=100).map(server).collect();
+        let text = config(&small);
+        let (head, _) = text.split_once("servers: [").expect("servers");
+        format!("{head}servers: [ {} ] }} }}\n", servers.join(", "))
+    };
+    let daemon = Daemon::start(&ns, &weighing(1))?;
+    nats.wait_for("the start", |events| !events.is_empty())?;
+    // Connected, but nothing is acknowledged.
+    nats.signal(Signal::SIGSTOP)?;
+    daemon.configure(&weighing(2))?;
+    daemon.ok(&["reload"])?;
+    nats.signal(Signal::SIGCONT)?;
+    let is_last = |event: &Value| event["data"]["backend"] == "127.0.2.100:80";
+    let events =
+        nats.wait_for("the last weight", |events| events.last().is_some_and(|(_, e)| is_last(e)))?;
+    let told = |kind: &str| counter(&daemon, &format!("lb_events_total{{type=\"{kind}\"}}"));
+    let all = told("lb.daemon.started")? + told("lb.reload.succeeded")?;
+    assert_eq!(all + told("lb.weight.changed")?, 102);
+    let lost = counter(&daemon, "lb_events_dropped_total{reason=\"buffer_full\"}")?;
+    assert_eq!(events.len() as u64 + lost, 102, "{events:?}");
+    assert!(lost > 0 && events.len() > 16, "{lost} lost, {events:?}");
     Ok(())
 }
 

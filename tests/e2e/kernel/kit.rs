@@ -85,7 +85,8 @@ pub(crate) fn view(datapath: &Datapath, backends: u32) -> Result<KernelView> {
         backends: (0..backends).map(|id| (id, entry(id))).collect(),
         rings: BTreeMap::from([(0, ring(backends))]),
         vips: BTreeMap::from([(0, vip_entry(vip, 6, 0, backends * 3))]),
-    })
+    }
+    .with_nat_filter())
 }
 
 /// A ring of three slots for each backend.
@@ -156,7 +157,8 @@ pub(crate) fn lab_view(lab: &Lab, datapath: &Datapath, port: u16) -> Result<Kern
             (0, vip_entry(lab.vip(port), 6, 0, count * 3)),
             (1, vip_entry(lab.vip(port), 17, 1, count * 3)),
         ]),
-    })
+    }
+    .with_nat_filter())
 }
 
 fn iface(ns: &Namespace, name: &str) -> Result<(u32, IfaceEntry)> {

@@ -99,7 +99,7 @@ fn labels(
         labels: service.labels.clone(),
         ..Instance::default()
     };
-    let read = Assembler::new(Rules::new("dns", exposure)).assemble(&[instance]);
+    let read = Assembler::new(Rules::new("dns", exposure)).assemble(&[instance.into()]);
     for fault in &read.faults {
         let path = if fault.path.is_empty() { String::new() } else { format!("{}: ", fault.path) };
         faults.push(spot.fault(format!("{path}{}", fault.message)));

@@ -33,7 +33,8 @@ impl Builder<'_> {
         {
             balanced(&mut service, at, &mut references, &mut self.faults);
         }
-        self.document.services.push(ServiceDraft { service, spot: raw.spot, references });
+        let draft = ServiceDraft { service: service.into(), spot: raw.spot, references };
+        self.document.services.push(draft.into());
     }
 }
 

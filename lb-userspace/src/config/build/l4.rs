@@ -36,7 +36,8 @@ impl Builder<'_> {
             balanced(&mut service, at, &mut references, &mut self.faults);
             self.own_transport(&mut service, &at.value);
         }
-        self.document.services.push(ServiceDraft { service, spot: raw.spot, references });
+        let draft = ServiceDraft { service: service.into(), spot: raw.spot, references };
+        self.document.services.push(draft.into());
     }
 
     /// `proxyProtocol` and `terminationDelay` of a service, as Traefik had them before it had

@@ -37,7 +37,7 @@ use super::{
 };
 use crate::{
     middleware::{self, Settings},
-    model::{Fault, Id, Protocol, Service, Transport},
+    model::{Fault, Id, Protocol, Service, Shared, Transport},
 };
 
 /// One file, as far as it could be read.
@@ -46,9 +46,9 @@ pub(crate) struct Document {
     /// The static part, of a main file.
     pub(crate) instance: Option<Instance>,
     /// In the order of the file, as all that follows.
-    pub(crate) routers: Vec<RouterDraft>,
-    pub(crate) services: Vec<ServiceDraft>,
-    pub(crate) middlewares: Vec<MiddlewareDraft>,
+    pub(crate) routers: Vec<Shared<RouterDraft>>,
+    pub(crate) services: Vec<Shared<ServiceDraft>>,
+    pub(crate) middlewares: Vec<Shared<MiddlewareDraft>>,
     pub(crate) transports: Vec<At<Transport>>,
     pub(crate) tls: TlsDraft,
     /// Objects whose fault is reported already: references to them are not at fault.
@@ -60,6 +60,15 @@ pub(crate) struct Document {
 }
 
 impl Document {
+    /// Every object that has a name, but for what stands under `tls`.
+    pub(crate) fn objects(&self) -> impl Iterator<Item = (Kind, &Id)> {
+        let services = self.services.iter().map(|draft| (Kind::Service, &draft.service.id));
+        let routers = self.routers.iter().map(|draft| (Kind::Router, &draft.config.id));
+        let middlewares = self.middlewares.iter().map(|draft| (Kind::Middleware, &draft.id));
+        let transports = self.transports.iter().map(|at| (Kind::Transport, &at.value.id));
+        services.chain(routers).chain(middlewares).chain(transports)
+    }
+
     /// Whether it has this object.
     pub(crate) fn has(&self, kind: Kind, id: &Id) -> bool {
         match kind {
@@ -75,7 +84,7 @@ impl Document {
 /// A service whose references are not resolved yet.
 #[derive(Clone, Debug)]
 pub(crate) struct ServiceDraft {
-    pub(crate) service: Service,
+    pub(crate) service: Shared<Service>,
     pub(crate) spot: Spot,
     /// Parts of a composed one; the servers transport.
     pub(crate) references: Vec<Reference>,
@@ -253,12 +262,8 @@ impl<'f> Builder<'f> {
         });
         let references = references.collect();
         let settings = settings.ok_or(faults);
-        self.document.middlewares.push(MiddlewareDraft {
-            id,
-            spot: raw.spot,
-            settings,
-            references,
-        });
+        let draft = MiddlewareDraft { id, spot: raw.spot, settings, references };
+        self.document.middlewares.push(draft.into());
     }
 
     fn tcp_middleware(&mut self, id: Id, raw: At<middleware::tcp::Raw>) {
@@ -266,7 +271,8 @@ impl<'f> Builder<'f> {
         let settings = raw.value.check(&mut faults).filter(|_| faults.is_empty());
         let settings = settings.map(|settings| Arc::new(Settings::Tcp(settings))).ok_or(faults);
         let (spot, references) = (raw.spot, Vec::new());
-        self.document.middlewares.push(MiddlewareDraft { id, spot, settings, references });
+        let draft = MiddlewareDraft { id, spot, settings, references };
+        self.document.middlewares.push(draft.into());
     }
 }
 

@@ -9,14 +9,14 @@ use crate::{
         raw,
         values::{Toggle, Whole},
     },
-    model::{Fault, Id, Observability, PathChoice, Protocol, RouterConfig, RouterTls},
+    model::{Fault, Id, Observability, PathChoice, Protocol, RouterConfig, RouterTls, Shared},
     rule::{Rule, Syntax},
 };
 
 /// A router whose references are not resolved yet.
 #[derive(Clone, Debug)]
 pub(crate) struct RouterDraft {
-    pub(crate) config: RouterConfig,
+    pub(crate) config: Shared<RouterConfig>,
     /// Its name's place.
     pub(crate) spot: Spot,
     pub(crate) entry_points: Vec<At<String>>,
@@ -86,7 +86,7 @@ impl Builder<'_> {
             draft.take_tls(&tls.options, &tls.resolver);
             draft.config.tls = Some(Arc::new(tls_of(tls)));
         }
-        self.document.routers.push(draft);
+        self.document.routers.push(draft.into());
     }
 
     pub(super) fn tcp_router(&mut self, id: Id, raw: At<raw::TcpRouter>) {
@@ -111,7 +111,7 @@ impl Builder<'_> {
                 passthrough: tls.passthrough.or(false),
             }));
         }
-        self.document.routers.push(draft);
+        self.document.routers.push(draft.into());
     }
 
     pub(super) fn udp_router(&mut self, id: Id, raw: At<raw::UdpRouter>) {
@@ -124,7 +124,7 @@ impl Builder<'_> {
             priority: &router.priority,
             datapath: &router.datapath,
         };
-        self.document.routers.extend(common.build(&mut self.faults));
+        self.document.routers.extend(common.build(&mut self.faults).map(Shared::from));
     }
 }
 
@@ -212,7 +212,7 @@ impl Common<'_> {
             place: self.spot.place(),
         };
         Some(RouterDraft {
-            config,
+            config: config.into(),
             spot: self.spot.clone(),
             entry_points,
             references,

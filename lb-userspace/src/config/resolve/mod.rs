@@ -85,7 +85,7 @@ pub(crate) fn resolve(
         for draft in &document.routers {
             if resolver.names.is_first(Kind::Router, &draft.config.id, file, &draft.spot) {
                 let again = draft.under(instance.rule_syntax);
-                let draft = again.map_or(Cow::Borrowed(draft), Cow::Owned);
+                let draft = again.map_or(Cow::Borrowed(&**draft), Cow::Owned);
                 resolver.router(file, provider, draft);
             }
         }
@@ -108,7 +108,8 @@ struct Resolver<'d> {
 impl<'d> Resolver<'d> {
     /// All but the routers.
     fn objects(&mut self, file: usize, provider: &'static str, document: &'d Document) {
-        for ServiceDraft { service, spot, references } in &document.services {
+        for draft in &document.services {
+            let ServiceDraft { service, spot, references } = &**draft;
             if self.names.is_first(Kind::Service, &service.id, file, spot) {
                 self.refer("service", file, references);
                 self.cycle(Kind::Service, &service.id, references, file);
@@ -164,8 +165,11 @@ impl<'d> Resolver<'d> {
         if self.broken.is_empty() {
             return;
         }
-        let drafts: Vec<&MiddlewareDraft> =
-            sources.iter().flat_map(|(_, document)| &document.middlewares).collect();
+        let drafts: Vec<&MiddlewareDraft> = sources
+            .iter()
+            .flat_map(|(_, document)| &document.middlewares)
+            .map(|one| &**one)
+            .collect();
         loop {
             let is_new = |draft: &&&MiddlewareDraft| {
                 let names =

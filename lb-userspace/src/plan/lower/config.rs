@@ -37,6 +37,7 @@ pub(super) fn lower(snapshot: &Snapshot, net: &NetView, facts: &KernelFacts) -> 
         tcp_closing: jiffies(timeouts.tcp_closing),
         tcp_closed: jiffies(timeouts.tcp_closed),
         udp: jiffies(timeouts.udp),
+        nat_filter: 0, // known once the backends are
         choice_key: datapath.hash_key.or(snapshot.agreed).map_or(facts.choice_key, |key| key.0),
     }
 }

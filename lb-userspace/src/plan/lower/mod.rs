@@ -98,6 +98,6 @@ impl Lowerer {
         };
         obstacles.sort();
         obstacles.dedup();
-        Lowered { view, obstacles }
+        Lowered { view: view.with_nat_filter(), obstacles }
     }
 }

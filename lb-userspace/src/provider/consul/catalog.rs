@@ -14,11 +14,11 @@ use serde::Deserialize;
 
 use super::{client, entry};
 use crate::{
-    model::{ConsulCatalog, Settings},
+    model::{ConsulCatalog, Settings, Shared},
     provider::{
         Asked,
         client::{Answer, Client, encoded},
-        discovery::{Assembler, Instance, Rules},
+        discovery::{Assembler, Instances, Rules},
         docker::instances,
         link::{Following, Link, Outlet, Reader, Source},
     },
@@ -37,7 +37,7 @@ pub(in super::super) fn asked_for(settings: &Settings) -> Option<Asked> {
 struct Catalog(ConsulCatalog);
 
 impl Source for Catalog {
-    type State = Vec<Instance>;
+    type State = Instances;
 
     fn name(&self) -> &'static str {
         "consulCatalog"
@@ -47,7 +47,7 @@ impl Source for Catalog {
         self.0.endpoint.urls.join(", ")
     }
 
-    fn follow<'a>(&'a self, outlet: &'a Outlet<Vec<Instance>>) -> Following<'a> {
+    fn follow<'a>(&'a self, outlet: &'a Outlet<Instances>) -> Following<'a> {
         Box::pin(async move {
             // A data centre that doesn't answer makes way for the next one.
             let mut last = String::new();
@@ -76,7 +76,7 @@ impl Source for Catalog {
         })
     }
 
-    fn reader(&self) -> Reader<Vec<Instance>> {
+    fn reader(&self) -> Reader<Instances> {
         instances(Assembler::new(Rules::new(self.name(), &self.0.exposure)))
     }
 }
@@ -100,7 +100,7 @@ struct Follower<'a> {
     client: Arc<Client>,
     datacenter: &'a str,
     /// By service.
-    found: BTreeMap<String, Vec<Instance>>,
+    found: BTreeMap<String, Instances>,
     /// By service: a hash of its checks.
     checks: BTreeMap<String, u64>,
     has_published: bool,
@@ -118,7 +118,7 @@ impl<'a> Follower<'a> {
         Self { settings, client, datacenter, found, checks, has_published: false }
     }
 
-    async fn run(&mut self, outlet: &Outlet<Vec<Instance>>) -> Result<Infallible, String> {
+    async fn run(&mut self, outlet: &Outlet<Instances>) -> Result<Infallible, String> {
         const SERVICES: &str = "/v1/catalog/services";
         const CHECKS: &str = "/v1/health/state/any";
         let watch = |path, index| query(&self.client, path, self.datacenter, index, self.settings);
@@ -215,7 +215,8 @@ impl<'a> Follower<'a> {
                 let path = format!("/v1/health/service/{}{}", encoded(&name), dc(datacenter, '?'));
                 let answer = client.get(&path, Duration::ZERO).await?;
                 let found = entry::instances(&answer.body, states)?;
-                Ok::<(String, Vec<Instance>), String>((name, found))
+                let found = found.into_iter().map(Shared::from).collect();
+                Ok::<(String, Instances), String>((name, found))
             }
         };
         let asking = stream::iter(names.iter().cloned().map(ask));

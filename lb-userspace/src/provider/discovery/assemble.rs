@@ -1,87 +1,162 @@
-//! From instances to one document: each is read by itself, then those that name the same things
-//! are put together.
+//! From instances to one document: each by itself first, then those that name the same objects
+//! together. What contradicts what stands already is reported, and out.
 
 use std::{
-    collections::{HashMap, HashSet},
+    collections::{HashMap, hash_map::RandomState},
+    hash::BuildHasher,
     sync::Arc,
 };
 
-use super::{Instance, Reason, Rules, Skipped, shape};
+use super::{
+    Instance, Reason, Rules, Skipped,
+    pool::{Assembled, pool},
+    shape,
+};
 use crate::{
     config::{
-        build::{self, Document, Kind, RouterDraft, ServiceDraft},
+        build::{self, Document},
         flat::{Style, Tree, after_prefix},
     },
-    model::{Fault, Id, Place},
+    model::{Fault, Place, Shared},
 };
 
-/// What instances come to.
-#[derive(Debug, Default)]
-pub(crate) struct Assembled {
-    /// Of all that are sound.
-    pub(crate) document: Document,
-    /// Of those that aren't.
-    pub(crate) faults: Vec<Fault>,
-    /// Those that serve nothing, and why.
-    pub(crate) skipped: Vec<Skipped>,
-    /// How many serve.
-    pub(crate) serving: usize,
-}
-
-/// Puts instances together. An instance that is as it was isn't read again.
+/// Puts instances together. What an instance says is read once, and those that name the same objects
+/// are put together anew only where one of them came, went or changed: it costs what has changed,
+/// and a glance at the rest.
 #[derive(Debug)]
 pub(crate) struct Assembler {
     rules: Arc<Rules>,
-    read: HashMap<String, (Instance, Arc<Read>)>,
+    hasher: RandomState,
+    /// By the instance's id.
+    read: HashMap<String, Arc<Read>>,
+    /// By the first object that their members name.
+    groups: HashMap<u64, Group>,
 }
 
 /// One instance by itself.
 #[derive(Debug)]
-enum Read {
+pub(super) struct Read {
+    pub(super) instance: Shared<Instance>,
+    pub(super) said: Said,
+    /// Hashes of the objects that it names: two that are the same by chance join two groups, and
+    /// change nothing else.
+    objects: Vec<u64>,
+}
+
+/// What it says.
+#[derive(Debug)]
+pub(super) enum Said {
     Sound(Box<Document>),
     Out(Skipped, Vec<Fault>),
+}
+
+/// Instances that name the same objects, by whatever links there are between them; all others have
+/// nothing to do with them.
+#[derive(Debug)]
+struct Group {
+    members: Vec<Arc<Read>>,
+    assembled: Assembled,
 }
 
 impl Assembler {
     /// Nothing has been read yet.
     pub(crate) fn new(rules: Arc<Rules>) -> Self {
-        Self { rules, read: HashMap::new() }
+        let (read, groups) = (HashMap::new(), HashMap::new());
+        Self { rules, hasher: RandomState::new(), read, groups }
     }
 
     /// Of all instances that there are now.
-    pub(crate) fn assemble(&mut self, instances: &[Instance]) -> Assembled {
-        let mut before = std::mem::take(&mut self.read);
-        let mut order: Vec<&Instance> = instances.iter().collect();
-        // Of those that contradict each other the first one stays: older ones, but for such as leave.
-        order.sort_by_key(|one| (one.leaving, one.since, &one.id));
-        let mut pool = Pool::default();
-        for instance in order {
-            let (id, (last, read)) = match before.remove_entry(&instance.id) {
-                Some(known) if known.1.0 == *instance => known,
-                _ => {
-                    let read = Arc::new(read(instance, &self.rules));
-                    (instance.id.clone(), (instance.clone(), read))
-                }
+    pub(crate) fn assemble<'a>(
+        &mut self,
+        instances: impl IntoIterator<Item = &'a Shared<Instance>>,
+    ) -> Assembled {
+        let all = self.read(instances);
+        let mut before = std::mem::take(&mut self.groups);
+        let mut whole = Assembled::default();
+        for (key, members) in grouped(all) {
+            let is_same = |known: &Group| {
+                let same = |(one, other)| Arc::ptr_eq(one, other);
+                known.members.len() == members.len() && known.members.iter().zip(&members).all(same)
             };
-            match &*read {
-                Read::Sound(document) => pool.add(instance, document),
-                Read::Out(skipped, faults) => {
-                    pool.assembled.skipped.push(skipped.clone());
-                    pool.assembled.faults.extend(faults.iter().cloned());
-                }
+            let known = before.remove(&key).filter(is_same);
+            let group = known.unwrap_or_else(|| Group { assembled: pool(&members), members });
+            whole.add(&group.assembled);
+            self.groups.insert(key, group);
+        }
+        whole.skipped.sort_by(|a, b| a.instance.cmp(&b.instance));
+        whole
+    }
+
+    /// Reads those that are not as they were, and forgets those that are gone.
+    pub(super) fn read<'a>(
+        &mut self,
+        instances: impl IntoIterator<Item = &'a Shared<Instance>>,
+    ) -> Vec<Arc<Read>> {
+        let mut before = std::mem::take(&mut self.read);
+        let mut all = Vec::new();
+        for instance in instances {
+            let known = before.remove_entry(&instance.id);
+            let (id, read) = match known.filter(|(_, known)| known.instance == *instance) {
+                Some(known) => known,
+                None => (instance.id.clone(), Arc::new(self.read_one(instance))),
+            };
+            all.push(Arc::clone(&read));
+            self.read.insert(id, read);
+        }
+        all
+    }
+
+    fn read_one(&self, instance: &Shared<Instance>) -> Read {
+        let said = said(instance, &self.rules);
+        let mut objects: Vec<u64> = match &said {
+            Said::Sound(document) => {
+                document.objects().map(|object| self.hasher.hash_one(object)).collect()
             }
-            self.read.insert(id, (last, read));
+            Said::Out(..) => Vec::new(),
+        };
+        if objects.is_empty() {
+            objects.push(self.hasher.hash_one(&instance.id));
         }
-        for draft in &mut pool.assembled.document.services {
-            // Whoever came first: what is the same stays the same.
-            draft.service.servers.sort_by_cached_key(|server| server.address());
-        }
-        pool.assembled.skipped.sort_by(|a, b| a.instance.cmp(&b.instance));
-        pool.assembled
+        Read { instance: instance.clone(), said, objects }
     }
 }
 
-fn read(instance: &Instance, rules: &Rules) -> Read {
+/// Those that belong together, each group under the hash of an object of its first member; in the
+/// order of the first members.
+fn grouped(all: Vec<Arc<Read>>) -> Vec<(u64, Vec<Arc<Read>>)> {
+    // Sets joined by their first members; each knows one that came before it, or itself.
+    let mut first: Vec<usize> = (0..all.len()).collect();
+    let mut named: HashMap<u64, usize> = HashMap::with_capacity(all.len());
+    for (at, read) in all.iter().enumerate() {
+        for object in &read.objects {
+            let other = *named.entry(*object).or_insert(at);
+            let (one, other) = (root(&mut first, at), root(&mut first, other));
+            first[one.max(other)] = one.min(other);
+        }
+    }
+    let mut places: Vec<usize> = vec![usize::MAX; all.len()];
+    let mut groups: Vec<(u64, Vec<Arc<Read>>)> = Vec::new();
+    for (at, read) in all.into_iter().enumerate() {
+        let place = &mut places[root(&mut first, at)];
+        if *place == usize::MAX {
+            *place = groups.len();
+            groups.push((read.objects[0], Vec::new()));
+        }
+        groups[*place].1.push(read);
+    }
+    groups
+}
+
+/// The first member of a set; the way to it is halved.
+fn root(first: &mut [usize], mut of: usize) -> usize {
+    while first[of] != of {
+        first[of] = first[first[of]];
+        of = first[of];
+    }
+    of
+}
+
+fn said(instance: &Instance, rules: &Rules) -> Said {
     let out = |reason, detail| Skipped { instance: instance.origin.clone(), reason, detail };
     let whole = |message: &str| Fault {
         place: Place { file: instance.origin.clone(), ..Place::default() },
@@ -93,14 +168,14 @@ fn read(instance: &Instance, rules: &Rules) -> Read {
     if let Some((reason, detail)) = instance.is_out(rules) {
         let is_fault = reason == Reason::BadLabel;
         let faults = is_fault.then(|| whole(&detail)).into_iter().collect();
-        return Read::Out(out(reason, detail), faults);
+        return Said::Out(out(reason, detail), faults);
     }
     let prefixes = rules.prefixes();
     let pairs = instance.labels.iter().map(|(key, value)| (key.as_str(), value.as_str()));
     let mut tree =
         Tree::read(&instance.origin, Style::Dotted, pairs, |key| after_prefix(key, &prefixes));
     if let Err(unfit) = shape::complete(&mut tree, instance, rules) {
-        return Read::Out(out(unfit.reason, unfit.detail), tree.faults);
+        return Said::Out(out(unfit.reason, unfit.detail), tree.faults);
     }
     let build::Parsed { mut document, faults } = build::labels(&tree, rules.provider);
     if let Some(first) = faults.first() {
@@ -108,129 +183,11 @@ fn read(instance: &Instance, rules: &Rules) -> Read {
             "" => first.message.clone(),
             path => format!("{path}: {}", first.message),
         };
-        return Read::Out(out(Reason::BadLabel, detail), faults);
+        return Said::Out(out(Reason::BadLabel, detail), faults);
     }
     for router in &mut document.routers {
         // Instances that say the same of a router come and go; it stays the same.
         router.config.place = Place { file: rules.provider.to_owned(), ..Place::default() };
     }
-    Read::Sound(Box::new(document))
-}
-
-/// Documents being put together.
-#[derive(Default)]
-struct Pool {
-    assembled: Assembled,
-    /// Where each object stands, and whose it is.
-    objects: HashMap<(Kind, Id), (usize, String)>,
-    /// Addresses of each service.
-    addresses: HashSet<(Id, String)>,
-}
-
-impl Pool {
-    fn add(&mut self, instance: &Instance, document: &Document) {
-        if let Some((fault, detail)) = self.conflict(document) {
-            let instance = instance.origin.clone();
-            self.assembled.faults.push(fault);
-            self.assembled.skipped.push(Skipped { instance, reason: Reason::Conflict, detail });
-            return;
-        }
-        let origin = &instance.origin;
-        let into = &mut self.assembled.document;
-        for draft in &document.services {
-            let id = &draft.service.id;
-            let addresses = draft.service.servers.iter().map(|one| (id.clone(), one.address()));
-            self.addresses.extend(addresses);
-            match self.objects.get(&(Kind::Service, id.clone())) {
-                Some((at, _)) => {
-                    let servers = &mut into.services[*at].service.servers;
-                    servers.extend(draft.service.servers.iter().cloned());
-                }
-                None => {
-                    let place = (into.services.len(), origin.clone());
-                    self.objects.insert((Kind::Service, id.clone()), place);
-                    into.services.push(draft.clone());
-                }
-            }
-        }
-        fn put<T: Clone>(
-            objects: &mut HashMap<(Kind, Id), (usize, String)>,
-            key: (Kind, &Id),
-            origin: &str,
-            into: &mut Vec<T>,
-            one: &T,
-        ) {
-            objects.entry((key.0, key.1.clone())).or_insert_with(|| {
-                into.push(one.clone());
-                (into.len() - 1, origin.to_owned())
-            });
-        }
-        let objects = &mut self.objects;
-        for one in &document.routers {
-            put(objects, (Kind::Router, &one.config.id), origin, &mut into.routers, one);
-        }
-        for one in &document.middlewares {
-            put(objects, (Kind::Middleware, &one.id), origin, &mut into.middlewares, one);
-        }
-        for one in &document.transports {
-            put(objects, (Kind::Transport, &one.value.id), origin, &mut into.transports, one);
-        }
-        into.warnings.extend(document.warnings.iter().cloned());
-        self.assembled.serving += 1;
-    }
-
-    /// What an instance says otherwise than those before.
-    fn conflict(&self, document: &Document) -> Option<(Fault, String)> {
-        let into = &self.assembled.document;
-        let first = |kind: Kind, id: &Id| self.objects.get(&(kind, id.clone()));
-        let differs = |kind: Kind, id: &Id, whose: &str| {
-            format!("{} {:?} is not as {whose} has it", kind.name(), id.name)
-        };
-        for draft in &document.services {
-            let id = &draft.service.id;
-            if let Some((at, whose)) = first(Kind::Service, id)
-                && !is_same_service(&into.services[*at], draft)
-            {
-                let message = differs(Kind::Service, id, whose);
-                return Some((draft.spot.fault(&message), message));
-            }
-            let has = |address: &String| self.addresses.contains(&(id.clone(), address.clone()));
-            let mut addresses = draft.service.servers.iter().map(|server| server.address());
-            if let Some(address) = addresses.find(has) {
-                let message = format!("{address} serves {:?} already", id.name);
-                return Some((draft.spot.fault(&message), message));
-            }
-        }
-        for draft in &document.routers {
-            if let Some((at, whose)) = first(Kind::Router, &draft.config.id)
-                && !is_same_router(&into.routers[*at], draft)
-            {
-                let message = differs(Kind::Router, &draft.config.id, whose);
-                return Some((draft.spot.fault(&message), message));
-            }
-        }
-        for draft in &document.middlewares {
-            if let Some((at, whose)) = first(Kind::Middleware, &draft.id)
-                && into.middlewares[*at].settings.as_ref().ok() != draft.settings.as_ref().ok()
-            {
-                let message = differs(Kind::Middleware, &draft.id, whose);
-                return Some((draft.spot.fault(&message), message));
-            }
-        }
-        None
-    }
-}
-
-/// But for servers.
-fn is_same_service(one: &ServiceDraft, other: &ServiceDraft) -> bool {
-    let bare = |draft: &ServiceDraft| {
-        let mut service = draft.service.clone();
-        service.servers.clear();
-        service
-    };
-    bare(one) == bare(other)
-}
-
-fn is_same_router(one: &RouterDraft, other: &RouterDraft) -> bool {
-    one.config == other.config && one.is_written_as(other)
+    Said::Sound(Box::new(document))
 }

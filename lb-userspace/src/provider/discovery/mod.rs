@@ -4,19 +4,23 @@
 mod assemble;
 pub(crate) mod constraint;
 mod instance;
+mod pool;
 mod shape;
 pub(crate) mod template;
 
 use std::sync::Arc;
 
-#[cfg(test)]
-use assemble::Assembled;
 pub(crate) use assemble::Assembler;
 pub(crate) use instance::{Health, Instance, Reason, Skipped};
+#[cfg(test)]
+use pool::Assembled;
 
-use crate::model::Exposure;
+use crate::model::{Exposure, Shared};
 use constraint::Constraint;
 use template::Template;
+
+/// All that a source has.
+pub(crate) type Instances = Vec<Shared<Instance>>;
 
 /// Which instances count, and what they serve where their labels don't say.
 #[derive(Clone, Debug)]

@@ -6,7 +6,7 @@ mod pooled;
 use std::{collections::BTreeMap, path::PathBuf};
 
 use super::{Assembled, Assembler, Instance, Rules};
-use crate::model::{Dynamic, Exposure};
+use crate::model::{Dynamic, Exposure, Shared};
 
 /// An instance `api-1` of the service `api` with these labels.
 pub(super) fn instance(labels: &[(&str, &str)]) -> Instance {
@@ -40,7 +40,8 @@ pub(super) fn assemble(instances: &[Instance]) -> Assembled {
 }
 
 pub(super) fn assemble_by(exposure: &Exposure, instances: &[Instance]) -> Assembled {
-    Assembler::new(Rules::new("docker", exposure)).assemble(instances)
+    let instances: Vec<_> = instances.iter().cloned().map(Shared::from).collect();
+    Assembler::new(Rules::new("docker", exposure)).assemble(&instances)
 }
 
 /// What applies, references resolved.

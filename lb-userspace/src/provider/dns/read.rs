@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::{NAME, Server, State, Told};
 use crate::{
     config::build::{Document, Kind, Parsed, Reference, ServiceDraft},
-    model::{Composed, DnsService, Id, Protocol},
+    model::{Composed, DnsService, Id, Protocol, Shared},
     provider::{
         discovery::{Assembler, Instance, Reason, Skipped},
         link::Outcome,
@@ -31,7 +31,8 @@ pub(super) fn read(
         for server in &told.servers {
             ranks.add(server);
         }
-        instances.extend(told.servers.iter().map(|one| instance(key, service, told, one)));
+        let found = told.servers.iter().map(|one| instance(key, service, told, one));
+        instances.extend(found.map(Shared::from));
     }
     let assembled = assembler.assemble(&instances);
     skipped.extend(assembled.skipped);
@@ -101,7 +102,7 @@ impl Ranks {
                 self.keep(draft, lowest);
             }
         }
-        document.services.extend(more);
+        document.services.extend(more.into_iter().map(Shared::from));
     }
 
     fn of(&self, draft: &ServiceDraft) -> Vec<u16> {

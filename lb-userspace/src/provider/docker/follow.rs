@@ -16,11 +16,14 @@ use bollard::{
 use futures_util::{FutureExt as _, StreamExt as _, stream};
 
 use super::{
-    super::{discovery::Instance, link::Outlet},
+    super::{
+        discovery::{Instance, Instances},
+        link::Outlet,
+    },
     connect::{connect, is_there, within},
     container,
 };
-use crate::model;
+use crate::model::{self, Shared};
 
 /// Between full lists: what events should have missed, and whether the daemon still answers.
 const RESYNC: Duration = Duration::from_secs(15);
@@ -36,7 +39,7 @@ const SURVIVED: Duration = Duration::from_secs(60);
 /// Follows the daemon until that fails.
 pub(super) async fn follow(
     settings: &model::Docker,
-    outlet: &Outlet<Vec<Instance>>,
+    outlet: &Outlet<Instances>,
 ) -> Result<Infallible, String> {
     let docker = connect(settings).await?;
     let mut follower =
@@ -56,17 +59,20 @@ pub(super) async fn follow(
 struct Follower<'a> {
     docker: Docker,
     settings: &'a model::Docker,
-    containers: BTreeMap<String, Instance>,
+    containers: BTreeMap<String, Shared<Instance>>,
     /// Told to stop, and when.
     leaving: HashMap<String, Instant>,
 }
 
 impl Follower<'_> {
     /// Containers in force, those that are being stopped marked so.
-    fn state(&self) -> Vec<Instance> {
-        let mark = |instance: &Instance| Instance {
-            leaving: self.leaving.contains_key(&instance.id),
-            ..instance.clone()
+    fn state(&self) -> Instances {
+        let mark = |instance: &Shared<Instance>| {
+            let mut marked = instance.clone();
+            if self.leaving.contains_key(&instance.id) {
+                marked.leaving = true;
+            }
+            marked
         };
         self.containers.values().map(mark).collect()
     }
@@ -82,7 +88,7 @@ impl Follower<'_> {
             .buffer_unordered(AT_ONCE);
         let mut found = BTreeMap::new();
         while let Some(instance) = asked.next().await {
-            found.extend(instance?.map(|instance| (instance.id.clone(), instance)));
+            found.extend(instance?.map(|instance| (instance.id.clone(), instance.into())));
         }
         drop(asked);
         self.containers = found;
@@ -116,7 +122,7 @@ impl Follower<'_> {
     async fn events(
         &mut self,
         since: Option<i64>,
-        outlet: &Outlet<Vec<Instance>>,
+        outlet: &Outlet<Instances>,
     ) -> Result<Infallible, String> {
         let kinds = vec!["container".to_owned(), "network".to_owned()];
         let mut options =
@@ -173,7 +179,7 @@ impl Follower<'_> {
                 }
             }
             _ => match self.inspect(&id).await? {
-                Some(instance) => drop(self.containers.insert(id, instance)),
+                Some(instance) => drop(self.containers.insert(id, instance.into())),
                 None => drop(self.containers.remove(&id)),
             },
         }

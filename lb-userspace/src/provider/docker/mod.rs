@@ -6,7 +6,7 @@ mod follow;
 
 use super::{
     Asked,
-    discovery::{Assembler, Instance, Rules},
+    discovery::{Assembler, Instances, Rules},
     link::{Following, Link, Outcome, Outlet, Reader, Source},
 };
 use crate::{
@@ -25,7 +25,7 @@ pub(super) fn asked_for(settings: &Settings) -> Option<Asked> {
 struct Docker(model::Docker);
 
 impl Source for Docker {
-    type State = Vec<Instance>;
+    type State = Instances;
 
     fn name(&self) -> &'static str {
         "docker"
@@ -35,17 +35,17 @@ impl Source for Docker {
         self.0.endpoint.clone()
     }
 
-    fn follow<'a>(&'a self, outlet: &'a Outlet<Vec<Instance>>) -> Following<'a> {
+    fn follow<'a>(&'a self, outlet: &'a Outlet<Instances>) -> Following<'a> {
         Box::pin(follow::follow(&self.0, outlet))
     }
 
-    fn reader(&self) -> Reader<Vec<Instance>> {
+    fn reader(&self) -> Reader<Instances> {
         instances(Assembler::new(Rules::new(self.name(), &self.0.exposure)))
     }
 }
 
 /// The reader of every provider whose states are instances.
-pub(super) fn instances(mut assembler: Assembler) -> Reader<Vec<Instance>> {
+pub(super) fn instances(mut assembler: Assembler) -> Reader<Instances> {
     Box::new(move |state| {
         let assembled = assembler.assemble(state);
         Outcome {

@@ -4,7 +4,7 @@ use std::{
     io,
     path::PathBuf,
     sync::{Arc, Mutex, PoisonError},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use serde::{Serialize, de::DeserializeOwned};
@@ -14,6 +14,8 @@ use crate::state;
 
 /// Between writes while a source goes on changing.
 const REST: Duration = Duration::from_secs(1);
+/// Writing takes one part in so many of the time.
+const SHARE: u32 = 50;
 
 /// What can write down the state that it holds.
 pub(super) trait Keep: Send + Sync {
@@ -70,10 +72,10 @@ impl<S: Serialize + Send + Sync + 'static> Kept<S> {
     pub(super) async fn written(self: Arc<Self>) {
         loop {
             self.came.notified().await;
-            let kept = Arc::clone(&self);
+            let (kept, begun) = (Arc::clone(&self), Instant::now());
             // A panic of the writer is told by its hook; the next state is tried again.
             let _ = tokio::task::spawn_blocking(move || kept.write()).await;
-            sleep(REST).await;
+            sleep(REST.max(begun.elapsed() * SHARE)).await;
         }
     }
 }

@@ -4,6 +4,8 @@
 mod follow;
 mod state;
 
+use std::collections::HashSet;
+
 use super::{
     Asked,
     discovery::{Assembler, Instance, Reason, Rules, Skipped},
@@ -67,9 +69,8 @@ fn read(origin: &str, state: &State, assembler: &mut Assembler) -> Outcome {
     let pairs = state.keys.iter().map(|(key, value)| (&**key, &**value));
     let tree = Tree::read(origin, Style::Slashed, pairs, |key| after_root(key, ""));
     let mut parsed = build::keys(&tree, NAME);
-    let instances = state.instances();
-    let mut assembled = assembler.assemble(&instances);
-    let own = |name: &str| instances.iter().any(|one| names_router(one, name));
+    let mut assembled = assembler.assemble(state.instances());
+    let own = |name: &str| state.instances().any(|one| names_router(one, name));
     assembled.skipped.extend(add(&mut parsed.document, assembled.document, own));
     Outcome {
         parsed,
@@ -91,22 +92,25 @@ fn add(document: &mut Document, more: Document, own: impl Fn(&str) -> bool) -> V
             detail: "keys say it as well, and stand; what instances say of it is left out".into(),
         });
     };
+    let by_keys: HashSet<(Kind, Id)> =
+        document.objects().map(|(kind, id)| (kind, id.clone())).collect();
+    let has = |kind: Kind, id: &Id| by_keys.contains(&(kind, id.clone()));
     for draft in more.routers {
         let id = &draft.config.id;
-        if !document.has(Kind::Router, id) {
+        if !has(Kind::Router, id) {
             document.routers.push(draft);
         } else if own(&id.name) {
             conflict(Kind::Router, id);
         }
     }
     for draft in more.services {
-        match document.has(Kind::Service, &draft.service.id) {
+        match has(Kind::Service, &draft.service.id) {
             true => conflict(Kind::Service, &draft.service.id),
             false => document.services.push(draft),
         }
     }
     for draft in more.middlewares {
-        match document.has(Kind::Middleware, &draft.id) {
+        match has(Kind::Middleware, &draft.id) {
             true => conflict(Kind::Middleware, &draft.id),
             false => document.middlewares.push(draft),
         }
@@ -130,7 +134,7 @@ fn names_router(instance: &Instance, name: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::Exposure;
+    use crate::model::{Exposure, Service, Shared};
 
     fn outcome(entries: &[(&str, &str)]) -> Outcome {
         let mut state = State::default();
@@ -143,7 +147,7 @@ mod tests {
 
     fn services(outcome: &Outcome) -> Vec<String> {
         let services = outcome.parsed.document.services.iter().map(|draft| &draft.service);
-        let words = |service: &crate::model::Service| {
+        let words = |service: &Shared<Service>| {
             let servers = service.servers.iter().map(|s| format!("{}*{}", s.address(), s.weight));
             format!("{} {}", service.id, servers.collect::<Vec<_>>().join(" "))
         };
@@ -218,6 +222,24 @@ mod tests {
         assert_eq!(services(&outcome), ["http/api@nats 10.0.0.1:80*1"]);
         assert_eq!(outcome.skipped.len(), 3, "{:?}", outcome.skipped);
         assert!(outcome.skipped[1].detail.contains("wieght"), "{:?}", outcome.skipped);
+    }
+
+    #[test]
+    fn instance_that_is_renewed_stays_the_same_and_the_last_takes_its_service_along() {
+        let mut state = State::default();
+        let put = |state: &mut State, weight: &str, revision| {
+            let value = format!(r#"{{"address":"10.0.0.1:80","weight":{weight},"ttl":"5s"}}"#);
+            assert!(state.put("services/api/1", value.as_bytes(), revision).is_some());
+        };
+        put(&mut state, "1", 1);
+        let before = state.clone();
+        put(&mut state, "1", 2);
+        let same = |state: &State| state.instances().zip(before.instances()).all(|(a, b)| a.is(b));
+        assert!(same(&state));
+        put(&mut state, "2", 3);
+        assert!(!same(&state));
+        state.remove("services/api/1");
+        assert_eq!(state, State::default());
     }
 
     #[test]

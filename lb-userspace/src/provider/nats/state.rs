@@ -6,40 +6,35 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     config::{address::is_host_name, parse_duration},
+    model::Shared,
     nats::key::unescape,
     provider::discovery::Instance,
 };
 
 /// Keys and instances. Kept on disk. A copy of it is handed over at every change, and compared with the
-/// one before: what stays the same is shared.
+/// one before: what stays the same is shared, and read once.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct State {
     /// Configuration, by keys without the root, their parts unescaped.
     pub(super) keys: BTreeMap<Arc<str>, Arc<str>>,
-    /// By `NAME/ID`.
-    instances: BTreeMap<Arc<str>, Arc<Told>>,
+    /// By `NAME`.
+    services: BTreeMap<Arc<str>, Shared<Service>>,
 }
 
-/// An instance as it says of itself, and since which revision it has been there.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-struct Told {
-    value: Result<Body, String>,
-    since: u64,
-}
+/// Its instances by `NAME/ID`.
+type Service = BTreeMap<String, Shared<Instance>>;
 
 /// The value of `services/NAME/ID`.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Body {
     /// `host:port`.
     address: String,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     weight: Option<u32>,
     /// `traefik.…=…` and others.
     #[serde(default)]
     tags: Vec<String>,
     /// As a duration: `30s`; without one it stays until it is deleted.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     ttl: Option<String>,
 }
 
@@ -57,26 +52,41 @@ impl State {
             }
             return None;
         };
-        let value = body(&text);
-        let ttl = value.as_ref().ok().and_then(|body| body.ttl.as_deref());
+        let body = body(&text);
+        let ttl = body.as_ref().ok().and_then(|body| body.ttl.as_deref());
         let ttl = ttl.and_then(|ttl| parse_duration(ttl).ok());
-        let since = self.instances.get(id).map_or(revision, |told| told.since);
-        self.instances.insert(id.into(), Arc::new(Told { value, since }));
+        let service = self.services.entry(service_of(id).into()).or_default();
+        let since = service.get(id).map_or(revision, |known| known.since);
+        let now = instance(id, body, since);
+        // One that is renewed stays the same.
+        if service.get(id).is_none_or(|known| **known != now) {
+            service.insert(id.to_owned(), now.into());
+        }
         ttl
     }
 
     /// A key is deleted, or not renewed in time.
     pub(super) fn remove(&mut self, key: &str) {
-        match key.strip_prefix(SERVICES) {
-            Some(id) => drop(self.instances.remove(id)),
-            None => drop(self.keys.remove(&*plain(key))),
+        let Some(id) = key.strip_prefix(SERVICES) else {
+            self.keys.remove(&*plain(key));
+            return;
+        };
+        let Some(service) = self.services.get_mut(service_of(id)) else { return };
+        service.remove(id);
+        if service.is_empty() {
+            self.services.remove(service_of(id));
         }
     }
 
     /// For the assembler.
-    pub(super) fn instances(&self) -> Vec<Instance> {
-        self.instances.iter().map(|(id, told)| instance(id, told)).collect()
+    pub(super) fn instances(&self) -> impl Iterator<Item = &Shared<Instance>> + Clone {
+        self.services.values().flat_map(|service| service.values())
     }
+}
+
+/// What the instance of this id is one of.
+fn service_of(id: &str) -> &str {
+    id.split_once('/').map_or(id, |(service, _)| service)
 }
 
 /// The parts of a key unescaped, as far as they can be: none may get a slash.
@@ -96,7 +106,8 @@ fn body(text: &str) -> Result<Body, String> {
     Ok(body)
 }
 
-fn instance(id: &str, told: &Told) -> Instance {
+/// What is found under an id, and since which revision it has been there.
+fn instance(id: &str, body: Result<Body, String>, since: u64) -> Instance {
     let (service, own) = id.split_once('/').unwrap_or((id, id));
     let [service, own] = [service, own].map(|part| unescape(part).unwrap_or(part.to_owned()));
     let mut instance = Instance {
@@ -104,10 +115,10 @@ fn instance(id: &str, told: &Told) -> Instance {
         origin: format!("nats instance {:?}", format!("{service}/{own}")),
         name: own,
         service,
-        since: told.since,
+        since,
         ..Instance::default()
     };
-    let place = told.value.clone().and_then(|body| {
+    let place = body.and_then(|body| {
         let place = place(&body.address);
         let place = place.ok_or_else(|| format!("address {:?}: expected HOST:PORT", body.address));
         Ok((body, place?))

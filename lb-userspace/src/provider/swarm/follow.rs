@@ -21,13 +21,13 @@ use tokio::time::{sleep, sleep_until};
 use super::{
     super::{
         client::Client,
-        discovery::Instance,
+        discovery::Instances,
         docker::connect::{connect, is_there, within},
         link::Outlet,
     },
     task::{Swarm, Task},
 };
-use crate::model::{self, ClientTls};
+use crate::model::{self, ClientTls, Shared};
 
 /// What a burst of events may take.
 const REST: Duration = Duration::from_millis(50);
@@ -39,7 +39,7 @@ const ON_THEIR_WAY: Duration = Duration::from_secs(30);
 /// Follows the manager until that fails.
 pub(super) async fn follow(
     settings: &model::Swarm,
-    outlet: &Outlet<Vec<Instance>>,
+    outlet: &Outlet<Instances>,
 ) -> Result<Infallible, String> {
     let docker = connect(&settings.docker).await?;
     let info = within(settings.docker.timeout, docker.info()).await?;
@@ -73,7 +73,7 @@ struct Follower<'a> {
 }
 
 impl Follower<'_> {
-    async fn run(&self, outlet: &Outlet<Vec<Instance>>) -> Result<Infallible, String> {
+    async fn run(&self, outlet: &Outlet<Instances>) -> Result<Infallible, String> {
         let kinds = ["service", "node", "container", "network"].map(str::to_owned);
         let filters = HashMap::from([("type".to_owned(), kinds.to_vec())]);
         let options = EventsOptionsBuilder::new().filters(&filters).build();
@@ -103,7 +103,7 @@ impl Follower<'_> {
         }
     }
 
-    async fn list(&self) -> Result<Vec<Instance>, String> {
+    async fn list(&self) -> Result<Instances, String> {
         let time = self.settings.docker.timeout;
         let (services, networks, nodes, tasks) = tokio::try_join!(
             within(time, self.docker.list_services(None::<ListServicesOptions>)),
@@ -120,7 +120,7 @@ impl Follower<'_> {
             nodes: addresses.collect(),
             settings: &self.settings.docker,
         };
-        Ok(swarm.instances(&services, &tasks))
+        Ok(swarm.instances(&services, &tasks).into_iter().map(Shared::from).collect())
     }
 
     async fn tasks(&self) -> Result<Vec<Task>, String> {

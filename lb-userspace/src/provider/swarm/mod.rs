@@ -6,7 +6,7 @@ mod task;
 
 use super::{
     Asked,
-    discovery::{Assembler, Instance, Rules},
+    discovery::{Assembler, Instances, Rules},
     docker::instances,
     link::{Following, Link, Outlet, Reader, Source},
 };
@@ -23,7 +23,7 @@ pub(super) fn asked_for(settings: &Settings) -> Option<Asked> {
 struct Swarm(model::Swarm);
 
 impl Source for Swarm {
-    type State = Vec<Instance>;
+    type State = Instances;
 
     fn name(&self) -> &'static str {
         "swarm"
@@ -33,11 +33,11 @@ impl Source for Swarm {
         self.0.docker.endpoint.clone()
     }
 
-    fn follow<'a>(&'a self, outlet: &'a Outlet<Vec<Instance>>) -> Following<'a> {
+    fn follow<'a>(&'a self, outlet: &'a Outlet<Instances>) -> Following<'a> {
         Box::pin(follow::follow(&self.0, outlet))
     }
 
-    fn reader(&self) -> Reader<Vec<Instance>> {
+    fn reader(&self) -> Reader<Instances> {
         instances(Assembler::new(Rules::new(self.name(), &self.0.docker.exposure)))
     }
 }

@@ -6,7 +6,7 @@ fn adopting(found: &[(&str, bool)], servers: &[&str], checked: bool) -> Case {
     let mut case = Case::new();
     case.reconciler.adopt(found.iter().map(|&(address, up)| Adopted { backend: id(address), up }));
     let health_check = checked.then(check);
-    case.dynamic.services.push(Service { health_check, ..service("web", servers) });
+    case.dynamic.services.push(Service { health_check, ..service("web", servers) }.into());
     case.start();
     case
 }

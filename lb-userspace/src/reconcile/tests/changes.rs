@@ -37,7 +37,7 @@ fn time_alone_changes_nothing() {
 #[test]
 fn services_that_did_not_change_are_shared() {
     let mut case = Case::web(&[A]);
-    case.dynamic.services.push(service("mail", &[B]));
+    case.dynamic.services.push(service("mail", &[B]).into());
     case.reload();
     let before = Arc::clone(case.reconciler.snapshot());
     let after = case.drain(A, true).unwrap();
@@ -49,7 +49,7 @@ fn services_that_did_not_change_are_shared() {
 #[test]
 fn routers_and_faults_outlast_a_verdict() {
     let mut case = Case::checked(&[A]);
-    case.dynamic.routers.push(router("lost", &["dns"], "web"));
+    case.dynamic.routers.push(router("lost", &["dns"], "web").into());
     case.reload();
     let before = Arc::clone(case.reconciler.snapshot());
     let after = case.verdict(A, BackendState::Up).unwrap();
@@ -82,7 +82,7 @@ fn a_weight_is_kept_over_reloads() {
 fn weights_are_known_before_their_backends() {
     let mut case = Case::new();
     case.tell(Event::Weight { backend: id(A), weight: Some(9) });
-    case.dynamic.services.push(service("web", &[A]));
+    case.dynamic.services.push(service("web", &[A]).into());
     case.start();
     assert_eq!(case.backend(A).weight(), 9);
 }
@@ -108,7 +108,7 @@ fn a_drain_that_is_one_already_changes_nothing() {
 fn drains_are_known_before_their_backends() {
     let mut case = Case::new();
     case.drain(A, true);
-    case.dynamic.services.push(service("web", &[A]));
+    case.dynamic.services.push(service("web", &[A]).into());
     case.start();
     assert!(case.backend(A).drained);
 }

@@ -11,7 +11,7 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 use super::{Adopted, Event, Reconciler};
 use crate::model::{
     Backend, BackendId, BackendState, CheckKind, Dynamic, EntryPoint, Health, HealthCheck, Id,
-    PathChoice, Place, Protocol, RouterConfig, Server, Service, Settings, Snapshot,
+    PathChoice, Place, Protocol, RouterConfig, Server, Service, Settings, Shared, Snapshot,
 };
 
 pub(super) const A: &str = "10.0.0.1:80";
@@ -56,8 +56,8 @@ impl Case {
     /// all told.
     pub(super) fn web(servers: &[&str]) -> Self {
         let mut case = Self::new();
-        case.dynamic.services.push(service("web", servers));
-        case.dynamic.routers.push(router("web", &["web"], "web"));
+        case.dynamic.services.push(service("web", servers).into());
+        case.dynamic.routers.push(router("web", &["web"], "web").into());
         case.start();
         case
     }
@@ -66,7 +66,7 @@ impl Case {
     pub(super) fn checked(servers: &[&str]) -> Self {
         let mut case = Self::web(&[]);
         case.dynamic.services[0] =
-            Service { health_check: Some(check()), ..service("web", servers) };
+            Service { health_check: Some(check()), ..service("web", servers) }.into();
         case.reload();
         case
     }

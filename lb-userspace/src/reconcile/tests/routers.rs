@@ -12,7 +12,7 @@ macro_rules! refused {
         $(#[test]
         fn $name() {
             let mut case = Case::web(&[A]);
-            case.dynamic.routers = vec![router("web", &$points, "web")];
+            case.dynamic.routers = vec![router("web", &$points, "web").into()];
             let edit: fn(&mut RouterConfig) = $edit;
             edit(&mut case.dynamic.routers[0]);
             let snapshot = case.reload().unwrap();
@@ -50,7 +50,7 @@ macro_rules! proxied {
         $(#[test]
         fn $name() {
             let mut case = Case::web(&[A]);
-            case.dynamic.routers = vec![router("web", &$points, "web")];
+            case.dynamic.routers = vec![router("web", &$points, "web").into()];
             let edit: fn(&mut Dynamic) = $edit;
             edit(&mut case.dynamic);
             let snapshot = case.reload().unwrap();
@@ -106,7 +106,7 @@ fn a_plain_router_is_the_kernels() {
 #[test]
 fn the_kernel_serves_a_port_alone_when_asked_to() {
     let mut case = Case::web(&[A]);
-    case.dynamic.routers = vec![router("web", &["any"], "web")];
+    case.dynamic.routers = vec![router("web", &["any"], "web").into()];
     case.dynamic.routers[0].datapath = PathChoice::Kernel;
     let snapshot = case.reload().unwrap();
     assert_eq!(snapshot.routers[&service_id("web")].why, "datapath: kernel");
@@ -116,7 +116,7 @@ fn the_kernel_serves_a_port_alone_when_asked_to() {
 fn without_entry_points_a_router_has_all_of_its_protocol() {
     let mut case = Case::web(&[A]);
     case.entry_points.remove("local");
-    case.dynamic.routers = vec![router("web", &[], "web")];
+    case.dynamic.routers = vec![router("web", &[], "web").into()];
     case.dynamic.routers[0].datapath = PathChoice::Kernel;
     let snapshot = case.start().unwrap();
     assert_eq!(snapshot.routers[&service_id("web")].entry_points, ["any", "web"]);
@@ -126,7 +126,7 @@ fn without_entry_points_a_router_has_all_of_its_protocol() {
 fn a_protocol_without_entry_points_is_a_fault() {
     let mut case = Case::web(&[A]);
     case.entry_points.retain(|name, _| name == "dns");
-    case.dynamic.routers = vec![router("web", &[], "web")];
+    case.dynamic.routers = vec![router("web", &[], "web").into()];
     case.start().unwrap();
     let fault =
         "lb.yaml:7:5: tcp.routers.web.entryPoints: there is no tcp entry point to take from";
@@ -136,14 +136,14 @@ fn a_protocol_without_entry_points_is_a_fault() {
 #[test]
 fn an_entry_point_named_twice_counts_once() {
     let mut case = Case::web(&[A]);
-    case.dynamic.routers = vec![router("web", &["web", "web"], "web")];
+    case.dynamic.routers = vec![router("web", &["web", "web"], "web").into()];
     assert!(case.reload().is_none());
 }
 
 #[test]
 fn the_first_router_by_name_keeps_an_entry_point() {
     let mut case = Case::web(&[A]);
-    case.dynamic.routers.insert(0, router("zeta", &["web"], "web"));
+    case.dynamic.routers.insert(0, router("zeta", &["web"], "web").into());
     let snapshot = case.reload().unwrap();
     assert_eq!(snapshot.routers.keys().collect::<Vec<_>>(), [&service_id("web")]);
     let fault = "lb.yaml:7:5: tcp.routers.zeta.entryPoints: router tcp/web@file has entry point \
@@ -155,7 +155,9 @@ fn the_first_router_by_name_keeps_an_entry_point() {
 #[test]
 fn the_higher_priority_takes_an_entry_point() {
     let mut case = Case::web(&[A]);
-    case.dynamic.routers.push(RouterConfig { priority: 1, ..router("zeta", &["web"], "web") });
+    case.dynamic
+        .routers
+        .push(RouterConfig { priority: 1, ..router("zeta", &["web"], "web") }.into());
     let snapshot = case.reload().unwrap();
     let points = |name: &str| &snapshot.routers[&service_id(name)].entry_points;
     assert_eq!((points("zeta").len(), points("web").len()), (1, 0));
@@ -173,7 +175,7 @@ fn a_router_stops_waiting_when_its_service_comes() {
     assert_eq!(case.reload().unwrap().routers.len(), 0);
     let id = Id::new(Protocol::Tcp, "web", "docker");
     let service = Service { id: id.clone(), ..service("web", &[B]) };
-    let dynamic = Dynamic { services: vec![service], ..Dynamic::default() };
+    let dynamic = Dynamic { services: vec![service.into()], ..Dynamic::default() };
     let snapshot = case.tell(Event::Update { provider: "docker".into(), dynamic }).unwrap();
     assert_eq!(snapshot.routers[&service_id("web")].service, id);
     assert!(snapshot.faults.is_empty());

@@ -23,7 +23,7 @@ fn http(name: &str, entry_points: &[&str], service: &str) -> RouterConfig {
 fn case() -> Case {
     let mut case = Case::web(&[A]);
     case.dynamic.routers.clear();
-    case.dynamic.services.push(Service { id: http_id("app"), ..service("app", &[B]) });
+    case.dynamic.services.push(Service { id: http_id("app"), ..service("app", &[B]) }.into());
     case
 }
 
@@ -45,7 +45,7 @@ fn prefix(name: &str) -> Middleware {
 #[test]
 fn an_http_router_goes_through_the_proxy() {
     let mut case = case();
-    case.dynamic.routers.push(http("app", &["web"], "app"));
+    case.dynamic.routers.push(http("app", &["web"], "app").into());
     let snapshot = case.start().unwrap();
     let router = &snapshot.routers[&http_id("app")];
     assert_eq!((router.path, router.why.as_str()), (Path::Proxy, "HTTP is the proxy's"));
@@ -56,7 +56,9 @@ fn an_http_router_goes_through_the_proxy() {
 #[test]
 fn many_share_an_entry_point_in_the_proxy() {
     let mut case = case();
-    case.dynamic.routers.extend(["a", "b", "c"].map(|name| http(name, &["web"], "app")));
+    case.dynamic
+        .routers
+        .extend(["a", "b", "c"].map(|name| http(name, &["web"], "app")).map(Shared::from));
     let snapshot = case.start().unwrap();
     assert!(snapshot.routers.values().all(|router| router.entry_points == ["web"]));
     assert_eq!((snapshot.routers.len(), case.faults()), (3, vec![]));
@@ -65,7 +67,9 @@ fn many_share_an_entry_point_in_the_proxy() {
 #[test]
 fn the_kernel_gives_way_to_a_router_that_names_its_entry_point() {
     let mut case = case();
-    case.dynamic.routers.extend([http("app", &["web"], "app"), router("web", &["web"], "web")]);
+    case.dynamic
+        .routers
+        .extend([http("app", &["web"], "app"), router("web", &["web"], "web")].map(Shared::from));
     let snapshot = case.start().unwrap();
     let router = &snapshot.routers[&service_id("web")];
     assert_eq!(router.path, Path::Proxy);
@@ -77,7 +81,7 @@ fn the_kernel_gives_way_to_a_router_that_names_its_entry_point() {
 fn the_kernel_keeps_what_it_was_told_to_serve() {
     let mut case = case();
     let pg = RouterConfig { datapath: PathChoice::Kernel, ..router("web", &["web"], "web") };
-    case.dynamic.routers.extend([http("app", &["web", "any"], "app"), pg]);
+    case.dynamic.routers.extend([http("app", &["web", "any"], "app"), pg].map(Shared::from));
     let snapshot = case.start().unwrap();
     assert_eq!(snapshot.routers[&service_id("web")].path, Path::Kernel);
     let app = &snapshot.routers[&http_id("app")];
@@ -89,7 +93,7 @@ fn the_kernel_keeps_what_it_was_told_to_serve() {
 fn a_router_that_is_left_with_nothing_is_off() {
     let mut case = case();
     let pg = RouterConfig { datapath: PathChoice::Kernel, ..router("web", &["web"], "web") };
-    case.dynamic.routers.extend([http("app", &["web"], "app"), pg]);
+    case.dynamic.routers.extend([http("app", &["web"], "app"), pg].map(Shared::from));
     let snapshot = case.start().unwrap();
     assert_eq!(snapshot.routers.len(), 1);
     let fault = "lb.yaml:7:5: http.routers.app.entryPoints: router tcp/web@file has entry point \
@@ -101,7 +105,9 @@ fn a_router_that_is_left_with_nothing_is_off() {
 #[test]
 fn a_router_without_entry_points_leaves_the_kernels_alone() {
     let mut case = case();
-    case.dynamic.routers.extend([http("app", &[], "app"), router("web", &["web"], "web")]);
+    case.dynamic
+        .routers
+        .extend([http("app", &[], "app"), router("web", &["web"], "web")].map(Shared::from));
     let snapshot = case.start().unwrap();
     assert_eq!(snapshot.routers[&service_id("web")].path, Path::Kernel);
     assert_eq!(snapshot.routers[&http_id("app")].entry_points, ["any", "local"]);
@@ -112,7 +118,7 @@ fn a_router_without_entry_points_leaves_the_kernels_alone() {
 fn a_router_without_entry_points_has_the_default_ones() {
     let mut case = case();
     options(&mut case, "any", |options| options.as_default = true);
-    case.dynamic.routers.push(http("app", &[], "app"));
+    case.dynamic.routers.push(http("app", &[], "app").into());
     let snapshot = case.start().unwrap();
     assert_eq!(snapshot.routers[&http_id("app")].entry_points, ["any"]);
 }
@@ -120,7 +126,9 @@ fn a_router_without_entry_points_has_the_default_ones() {
 #[test]
 fn a_tcp_router_that_takes_all_is_asked_last() {
     let mut case = case();
-    case.dynamic.routers.extend([http("app", &["web"], "app"), router("web", &["web"], "web")]);
+    case.dynamic
+        .routers
+        .extend([http("app", &["web"], "app"), router("web", &["web"], "web")].map(Shared::from));
     let snapshot = case.start().unwrap();
     assert_eq!(snapshot.routers[&service_id("web")].priority, -1);
 }
@@ -129,7 +137,7 @@ fn a_tcp_router_that_takes_all_is_asked_last() {
 fn the_proxy_protocol_needs_the_proxy() {
     let mut case = case();
     options(&mut case, "web", |options| options.proxy_protocol = Some(Default::default()));
-    case.dynamic.routers.push(router("web", &["web"], "web"));
+    case.dynamic.routers.push(router("web", &["web"], "web").into());
     let snapshot = case.start().unwrap();
     let why = &snapshot.routers[&service_id("web")].why;
     assert_eq!(why, "entry point \"web\" expects the PROXY protocol");
@@ -139,7 +147,7 @@ fn the_proxy_protocol_needs_the_proxy() {
 fn a_bound_of_connections_needs_the_proxy() {
     let mut case = case();
     options(&mut case, "web", |options| options.max_connections = 9);
-    case.dynamic.routers.push(router("web", &["web"], "web"));
+    case.dynamic.routers.push(router("web", &["web"], "web").into());
     let snapshot = case.start().unwrap();
     let why = &snapshot.routers[&service_id("web")].why;
     assert_eq!(why, "entry point \"web\" has a bound of connections");
@@ -154,8 +162,8 @@ fn an_entry_point_puts_its_middlewares_and_tls_in_front() {
     });
     case.dynamic.middlewares.extend([prefix("first"), prefix("second")]);
     let both = http("both", &["any", "web"], "app");
-    case.dynamic.routers.push(RouterConfig { middlewares: vec!["second".into()], ..both });
-    case.dynamic.routers.push(http("one", &["any"], "app"));
+    case.dynamic.routers.push(RouterConfig { middlewares: vec!["second".into()], ..both }.into());
+    case.dynamic.routers.push(http("one", &["any"], "app").into());
     let snapshot = case.start().unwrap();
     let of = |name: &str| &snapshot.routers[&http_id(name)];
     assert_eq!(of("any-both").middlewares, [http_id("first"), http_id("second")]);
@@ -171,7 +179,7 @@ fn an_entry_point_puts_its_middlewares_and_tls_in_front() {
 fn an_entry_point_without_its_middleware_is_closed_to_http() {
     let mut case = case();
     options(&mut case, "any", |options| options.middlewares = vec!["auth@docker".into()]);
-    case.dynamic.routers.push(http("app", &["any"], "app"));
+    case.dynamic.routers.push(http("app", &["any"], "app").into());
     let snapshot = case.start().unwrap();
     assert!(snapshot.routers.is_empty());
     let fault = "lb.yaml:7:5: http.routers.app.entryPoints: entry point \"any\" lacks what it \
@@ -185,12 +193,12 @@ fn a_part_of_another_provider_is_waited_for() {
     let x = Id::new(Protocol::Http, "x", "docker");
     case.dynamic.services[1].composed =
         Some(crate::model::Composed::Failover { service: x.clone(), fallback: x.clone() });
-    case.dynamic.routers.push(http("app", &["web"], "app"));
+    case.dynamic.routers.push(http("app", &["web"], "app").into());
     assert!(case.start().unwrap().routers.is_empty());
     let fault = "lb.yaml:7:5: http.routers.app.service: waits: provider \"docker\" has no http \
                  service \"x\"";
     assert_eq!(case.faults(), [fault]);
-    let dynamic = Dynamic { services: vec![Service::new(x)], ..Dynamic::default() };
+    let dynamic = Dynamic { services: vec![Service::new(x).into()], ..Dynamic::default() };
     let snapshot = case.tell(Event::Update { provider: "docker".into(), dynamic }).unwrap();
     assert_eq!((snapshot.routers.len(), case.faults()), (1, vec![]));
 }
@@ -202,10 +210,10 @@ fn services_of_two_providers_that_are_made_of_each_other_are_not_routed_to() {
     let made_of =
         |id: &Id| crate::model::Composed::HighestRandomWeight { services: vec![(id.clone(), 1)] };
     case.dynamic.services[1].composed = Some(made_of(&x));
-    case.dynamic.routers.push(http("app", &["web"], "app"));
+    case.dynamic.routers.push(http("app", &["web"], "app").into());
     case.start();
     let service = Service { composed: Some(made_of(&http_id("app"))), ..Service::new(x) };
-    let dynamic = Dynamic { services: vec![service], ..Dynamic::default() };
+    let dynamic = Dynamic { services: vec![service.into()], ..Dynamic::default() };
     case.tell(Event::Update { provider: "docker".into(), dynamic });
     let fault = "lb.yaml:7:5: http.routers.app.service: waits: service app@file is made of itself";
     assert_eq!(case.faults(), [fault]);
@@ -216,7 +224,7 @@ fn a_transport_of_another_provider_is_waited_for() {
     let mut case = case();
     let t = Id::new(Protocol::Http, "t", "docker");
     case.dynamic.services[1].http.transport = Some(t.clone());
-    case.dynamic.routers.push(http("app", &["web"], "app"));
+    case.dynamic.routers.push(http("app", &["web"], "app").into());
     case.start();
     let fault = "lb.yaml:7:5: http.routers.app.service: waits: provider \"docker\" has no http \
                  servers transport \"t\"";
@@ -232,7 +240,7 @@ fn tls_options_of_another_provider_are_waited_for() {
     let tls = RouterTls { options: Some("strict@docker".into()), ..RouterTls::default() };
     case.dynamic
         .routers
-        .push(RouterConfig { tls: Some(Arc::new(tls)), ..http("app", &["any"], "app") });
+        .push(RouterConfig { tls: Some(Arc::new(tls)), ..http("app", &["any"], "app") }.into());
     assert!(case.start().unwrap().routers.is_empty());
     let fault = "lb.yaml:7:5: http.routers.app.tls.options: waits: provider \"docker\" has no TLS \
                  options \"strict\"";
@@ -254,7 +262,11 @@ fn tls_options_of_an_entry_point_are_the_main_files() {
     let id = Id::new(Protocol::Http, "app", "docker");
     let service = Service::new(id.clone());
     let router = RouterConfig { id: id.clone(), ..http("app", &["any"], "app") };
-    let dynamic = Dynamic { routers: vec![router], services: vec![service], ..Dynamic::default() };
+    let dynamic = Dynamic {
+        routers: vec![router.into()],
+        services: vec![service.into()],
+        ..Dynamic::default()
+    };
     let snapshot = case.tell(Event::Update { provider: "docker".into(), dynamic }).unwrap();
     let tls = snapshot.routers[&id].tls.as_ref().unwrap();
     assert_eq!(tls.options.as_deref(), Some("strict@file"));
@@ -273,7 +285,7 @@ fn a_name_that_resolves_leaves_the_routers_as_they_are() {
 #[test]
 fn services_of_lbs_own_are_there() {
     let mut case = case();
-    case.dynamic.routers.push(http("api", &["web"], "api@internal"));
+    case.dynamic.routers.push(http("api", &["web"], "api@internal").into());
     let snapshot = case.start().unwrap();
     assert_eq!(snapshot.routers[&http_id("api")].service.qualified(), "api@internal");
 }
@@ -329,7 +341,7 @@ fn middlewares_and_transports_keep_their_arcs() {
     case.dynamic.middlewares.push(prefix("a"));
     case.dynamic.transports.push(Transport::new(http_id("t")));
     let before = case.start().unwrap();
-    case.dynamic.routers.push(http("app", &["web"], "app"));
+    case.dynamic.routers.push(http("app", &["web"], "app").into());
     let after = case.reload().unwrap();
     assert!(Arc::ptr_eq(&before.middlewares[&http_id("a")], &after.middlewares[&http_id("a")]));
     assert!(Arc::ptr_eq(&before.transports[&http_id("t")], &after.transports[&http_id("t")]));

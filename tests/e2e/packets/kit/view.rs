@@ -30,7 +30,7 @@ pub(super) fn standard(config: KernelConfig) -> KernelView {
         view.rings.insert(way.id(), ring(&[way.id()]));
         view.vips.insert(way.id(), vip(way.vip(), way.proto(), way.id(), 1));
     }
-    view
+    view.with_nat_filter()
 }
 
 /// A backend behind the usual next hop.

@@ -128,7 +128,7 @@ impl World {
     pub(in crate::packets) fn change(&mut self, change: impl FnOnce(&mut KernelView)) {
         let mut view = self.lane.view.clone();
         change(&mut view);
-        self.lane.apply(view).expect("applying a plan");
+        self.lane.apply(view.with_nat_filter()).expect("applying a plan");
     }
 
     pub(in crate::packets) fn set_config(&mut self, change: impl FnOnce(&mut KernelConfig)) {

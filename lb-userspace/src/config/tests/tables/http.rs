@@ -48,9 +48,9 @@ fn router(inner: &str) -> RouterConfig {
          \x20 routers: {{ r: {{ rule: 'Host(`a.example`)', service: s, {inner} }} }}\n\
          tls: {{ options: {{ strict: {{}} }} }}\ncertificatesResolvers: {{ le: {{ acme: {{}} }} }}\n"
     );
-    let mut loaded = sound(&text);
+    let loaded = sound(&text);
     assert_eq!(loaded.faults, []);
-    loaded.dynamic.routers.remove(0)
+    RouterConfig::clone(&loaded.dynamic.routers[0])
 }
 
 /// What service `all` is made of, beside `a` and `b`.
@@ -59,7 +59,7 @@ fn composed(inner: &str) -> Composed {
         "http: {{ services: {{ a: {{ loadBalancer: {{}} }}, all: {{ {inner} }}, b: {{ loadBalancer: {{}} }} }} }}"
     );
     let services = sound(&text).dynamic.services;
-    services.into_iter().find_map(|service| service.composed).expect("a composed service")
+    services.iter().find_map(|service| service.composed.clone()).expect("a composed service")
 }
 
 rows! {

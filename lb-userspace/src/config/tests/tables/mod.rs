@@ -45,7 +45,7 @@ fn sound(text: &str) -> Loaded {
 /// A service from what stands in its `loadBalancer`.
 fn service_of(protocol: &str, inner: &str) -> Service {
     let text = format!("{protocol}: {{ services: {{ s: {{ loadBalancer: {{ {inner} }} }} }} }}");
-    sound(&text).dynamic.services.remove(0)
+    Service::clone(&sound(&text).dynamic.services[0])
 }
 
 fn service(inner: &str) -> Service {

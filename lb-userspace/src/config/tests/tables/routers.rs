@@ -9,9 +9,9 @@ fn router(inner: &str) -> RouterConfig {
     let text = format!(
         "{REST}\ntcp:\n  services: {{ s: {{ loadBalancer: {{}} }} }}\n  routers:\n    r: {{ {inner} }}\n"
     );
-    let mut loaded = sound(&text);
+    let loaded = sound(&text);
     assert_eq!(loaded.faults, []);
-    loaded.dynamic.routers.remove(0)
+    RouterConfig::clone(&loaded.dynamic.routers[0])
 }
 
 rows! {

@@ -19,6 +19,21 @@ fn the_same_snapshot_needs_no_steps() {
 }
 
 #[test]
+fn the_filter_of_nat_addresses_knows_those_that_were() {
+    let mut case = Case::web(&[A]);
+    case.reach(&["10.0.0.1"]);
+    let before = case.step();
+    let has_all = |view: &KernelView| {
+        let bits = view.nats.values().map(|nat| lb_common::addr::bit(nat));
+        !view.nats.is_empty() && view.config.nat_filter == bits.fold(0, |all, bit| all | bit)
+    };
+    assert!(has_all(&before), "{before:?}");
+    case.service("web", &[]);
+    let after = case.step();
+    assert!(has_all(&after) && after.config.nat_filter == before.config.nat_filter, "{after:?}");
+}
+
+#[test]
 fn the_same_ring_is_not_filled_again() {
     let mut case = Case::web(&[A, B]);
     let before = case.step();

@@ -1,9 +1,11 @@
 //! Several instances of one provider.
 
+use proptest::prelude::*;
+
 use super::{assemble, assemble_by, dynamic, instance, other};
 use crate::{
-    model::Exposure,
-    provider::discovery::{Assembled, Health, Instance, Reason},
+    model::{Exposure, Shared},
+    provider::discovery::{Assembled, Assembler, Health, Instance, Reason, Rules, pool::pool},
 };
 
 const RULE: (&str, &str) = ("traefik.http.routers.api.rule", "Host(`a.example`)");
@@ -97,11 +99,90 @@ fn one_that_is_being_stopped_takes_nothing_new() {
 
 #[test]
 fn an_instance_that_is_as_it_was_says_the_same_again() {
-    let rules = crate::provider::discovery::Rules::new("docker", &Exposure::default());
-    let mut assembler = crate::provider::discovery::Assembler::new(rules);
-    let first = dynamic(&assembler.assemble(&[other(1, &[RULE]), other(2, &[RULE])]));
-    let again = dynamic(&assembler.assemble(&[other(2, &[RULE]), other(1, &[RULE])]));
+    let mut assembler = Assembler::new(Rules::new("docker", &Exposure::default()));
+    let [one, two] = [1, 2].map(|n| Shared::from(other(n, &[RULE])));
+    let first = dynamic(&assembler.assemble([&one, &two]));
+    let again = dynamic(&assembler.assemble([&two, &one]));
     assert_eq!(first, again);
+}
+
+#[test]
+fn what_has_nothing_to_do_with_a_change_stays_the_same_object() {
+    let mut assembler = Assembler::new(Rules::new("docker", &Exposure::default()));
+    let of = |n, service: &str, port| {
+        let service = service.to_owned();
+        Shared::from(Instance { service, tcp: vec![port], ..other(n, &[]) })
+    };
+    let before = assembler.assemble(&[of(1, "api", 80), of(2, "api", 80), of(3, "web", 80)]);
+    let after = assembler.assemble(&[of(1, "api", 80), of(2, "api", 81), of(3, "web", 80)]);
+    let same = |n: usize| {
+        let [before, after] = [&before, &after].map(|one| &one.document);
+        (before.services[n].is(&after.services[n]), before.routers[n].is(&after.routers[n]))
+    };
+    assert_eq!([same(0), same(1)], [(false, true), (true, true)]);
+}
+
+prop_compose! {
+    /// Few ids, services, names and addresses, so that instances share and contradict.
+    fn some()(
+        (id, since, leaving) in (0u8..6, 0u8..3, prop::bool::weighted(0.2)),
+        (address, service) in (0u8..4, 0u8..3),
+        labels in prop::collection::btree_map(0usize..LABELS.len(), 0usize..3, 0..4),
+    ) -> Instance {
+        let labels = labels.iter().map(|(key, value)| {
+            let (key, values) = LABELS[*key];
+            (key.to_owned(), values[*value].to_owned())
+        });
+        Instance {
+            id: id.to_string(),
+            origin: format!("container {id}"),
+            service: format!("s{service}"),
+            address: (address > 0).then(|| format!("10.0.0.{address}")),
+            labels: labels.collect(),
+            since: since.into(),
+            leaving,
+            ..other(id, &[])
+        }
+    }
+}
+
+const LABELS: [(&str, [&str; 3]); 6] = [
+    ("traefik.http.routers.r.rule", ["Host(`a.example`)", "Host(`b.example`)", "Host(`"]),
+    ("traefik.http.routers.r.service", ["s0", "s1", "elsewhere"]),
+    ("traefik.http.services.s0.loadbalancer.server.weight", ["1", "2", "x"]),
+    ("traefik.http.services.s1.loadbalancer.healthcheck.path", ["/a", "/b", "/a"]),
+    ("traefik.http.middlewares.m.addprefix.prefix", ["/a", "/b", "/a"]),
+    ("traefik.enable", ["true", "false", "maybe"]),
+];
+
+/// Everything that it comes to, in no order.
+fn words(assembled: &Assembled) -> Vec<String> {
+    let Assembled { document, faults, skipped, serving } = assembled;
+    let mut words: Vec<String> = faults.iter().map(|fault| fault.to_string()).collect();
+    words.extend(document.routers.iter().map(|one| format!("{:?}", one.config)));
+    words.extend(document.services.iter().map(|one| format!("{:?}", one.service)));
+    words.extend(document.middlewares.iter().map(|one| format!("{one:?}")));
+    words.extend(skipped.iter().map(|one| format!("{one:?}")));
+    words.push(format!("{serving} serve"));
+    words.sort();
+    words
+}
+
+proptest! {
+    /// What is remembered, and that instances are put together in groups, changes nothing.
+    #[test]
+    fn states_one_after_the_other_come_to_what_each_does_by_itself(
+        states in prop::collection::vec(prop::collection::vec(some(), 0..8), 1..5),
+    ) {
+        let rules = Rules::new("docker", &Exposure::default());
+        let mut assembler = Assembler::new(rules.clone());
+        for state in states {
+            let state: Vec<_> = state.into_iter().map(Shared::from).collect();
+            let told = words(&assembler.assemble(&state));
+            let whole = pool(&Assembler::new(rules.clone()).read(&state));
+            prop_assert_eq!(told, words(&whole));
+        }
+    }
 }
 
 macro_rules! skipped {

@@ -23,7 +23,7 @@ fn outcome(labels: &[(&str, &str)], servers: Vec<Server>, failed: Option<&str>) 
 /// Services by name, with servers and weights, or with what they are made of.
 fn services(outcome: &Outcome) -> Vec<String> {
     assert!(outcome.out.is_empty(), "{:?}", outcome.out);
-    let words = |draft: &ServiceDraft| match &draft.service.composed {
+    let words = |draft: &Shared<ServiceDraft>| match &draft.service.composed {
         Some(Composed::Failover { service, fallback }) => {
             format!("{}: {} or {}", draft.service.id.name, service.name, fallback.name)
         }
