@@ -13,18 +13,20 @@ use super::Failure;
 pub(super) use crate::api::encode;
 use crate::{api::types::ErrorBody, kernel::Paths};
 
-/// Longest wait for an answer: a large connection table takes a while to print.
+/// Longest silence of a daemon. One that answers a ping meanwhile is at work: a reload that loads
+/// programs anew takes as long as a busy machine lets it.
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Speaks to the daemon of one instance.
 #[derive(Debug)]
 pub(super) struct Client {
     socket: PathBuf,
+    patience: Duration,
 }
 
 impl Client {
     pub(super) fn new(instance: &Paths) -> Self {
-        Self { socket: instance.socket() }
+        Self { socket: instance.socket(), patience: PATIENCE }
     }
 
     /// `GET path`.
@@ -93,9 +95,17 @@ impl Client {
         body: Bytes,
     ) -> Result<T, Failure> {
         let (status, body) = self.runtime()?.block_on(async {
-            match tokio::time::timeout(PATIENCE, self.exchange(method, path, body)).await {
-                Ok(answer) => answer,
-                Err(_) => Err(self.silent(&format!("no answer within {} s", PATIENCE.as_secs()))),
+            let answer = self.exchange(method, path, body);
+            tokio::pin!(answer);
+            loop {
+                if let Ok(answer) = tokio::time::timeout(self.patience, &mut answer).await {
+                    return answer;
+                }
+                let ping = self.exchange(Method::GET, "/ping", Bytes::new());
+                if tokio::time::timeout(self.patience, ping).await.is_err() {
+                    let silence = 2 * self.patience.as_secs();
+                    return Err(self.silent(&format!("no answer within {silence} s")));
+                }
             }
         })?;
         self.read(status, &body)
@@ -179,11 +189,60 @@ impl Client {
 
 #[cfg(test)]
 mod tests {
+    use std::{
+        io::{Read, Write},
+        os::unix::net::UnixListener,
+        thread,
+    };
+
     use super::*;
+
+    fn unconnected() -> Client {
+        Client { socket: "s".into(), patience: PATIENCE }
+    }
+
+    /// A daemon at work on `/slow`, that answers pings meanwhile or not.
+    fn at_work(answers_pings: bool) -> (tempfile::TempDir, Result<u32, Failure>) {
+        let folder = tempfile::tempdir().unwrap();
+        let socket = folder.path().join("s");
+        let listener = UnixListener::bind(&socket).unwrap();
+        thread::spawn(move || {
+            let mut slow = None;
+            for mut stream in listener.incoming().map_while(Result::ok) {
+                let mut request = [0; 512];
+                let len = stream.read(&mut request).unwrap_or(0);
+                if request[..len].starts_with(b"GET /slow") {
+                    slow = Some(stream);
+                } else if answers_pings {
+                    let pong = b"HTTP/1.1 503 Service Unavailable\r\ncontent-length: 0\r\n\r\n";
+                    stream.write_all(pong).unwrap();
+                    let answer = b"HTTP/1.1 200 OK\r\ncontent-length: 1\r\n\r\n7";
+                    slow.take().map(|mut slow| slow.write_all(answer));
+                } else {
+                    thread::park();
+                }
+            }
+        });
+        let client = Client { socket, patience: Duration::from_millis(200) };
+        (folder, client.get("/slow"))
+    }
+
+    #[test]
+    fn a_daemon_at_work_is_waited_for() {
+        assert_eq!(at_work(true).1.unwrap(), 7);
+    }
+
+    #[test]
+    fn a_daemon_that_hangs_is_given_up() {
+        let failure = at_work(false).1.unwrap_err();
+        assert_eq!(failure.code(), 3);
+        assert!(failure.to_string().contains("no answer within"), "{failure}");
+    }
 
     #[test]
     fn missing_socket_says_what_to_do_next() {
-        let client = Client { socket: "/run/lb/no-such-instance-here.sock".into() };
+        let socket = "/run/lb/no-such-instance-here.sock".into();
+        let client = Client { socket, patience: PATIENCE };
         let failure = client.get::<serde_json::Value>("/api/status").unwrap_err();
         assert_eq!(failure.code(), 3);
         assert_eq!(
@@ -197,7 +256,7 @@ mod tests {
         ($($test:ident: $status:expr, $body:expr => $code:expr, $text:expr;)+) => {
             $(#[test]
             fn $test() {
-                let client = Client { socket: "s".into() };
+                let client = unconnected();
                 let status = StatusCode::from_u16($status).unwrap();
                 let failure = client.read::<u32>(status, $body.as_bytes()).unwrap_err();
                 assert_eq!((failure.code(), failure.to_string().as_str()), ($code, $text));
@@ -218,7 +277,7 @@ mod tests {
 
     #[test]
     fn unreadable_body_is_refused() {
-        let client = Client { socket: "s".into() };
+        let client = unconnected();
         let failure = client.read::<u32>(StatusCode::OK, b"[").unwrap_err();
         assert_eq!(failure.code(), 4);
     }
