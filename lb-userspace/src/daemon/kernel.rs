@@ -209,17 +209,10 @@ impl KernelSide {
         explainer.explain(question)
     }
 
-    /// Those of `leaving` that had no flow throughout a pass of the sweeper.
-    pub(super) fn without_flows(
-        &self,
-        snapshot: &Snapshot,
-        leaving: &BTreeSet<BackendId>,
-        pass: &Pass,
-    ) -> Vec<BackendId> {
+    /// The backends that a pass of the sweeper found flows of.
+    pub(super) fn with_flows(&self, snapshot: &Snapshot, pass: &Pass) -> BTreeSet<BackendId> {
         let names = backends(&self.view, &services(snapshot)).into_iter();
-        let ids: BTreeMap<BackendId, u32> = names.map(|(id, name)| (name, id)).collect();
-        let has_flows = |b: &BackendId| ids.get(b).is_some_and(|id| pass.flows.contains_key(id));
-        leaving.iter().filter(|b| !has_flows(b)).cloned().collect()
+        names.filter(|(id, _)| pass.flows.contains_key(id)).map(|(_, name)| name).collect()
     }
 
     /// The trace lines of the programs, once, where they are asked for.

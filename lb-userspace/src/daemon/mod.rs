@@ -10,6 +10,7 @@ mod flows;
 mod forwarding;
 mod input;
 mod kernel;
+mod leaving;
 mod listeners;
 mod log;
 mod network;

@@ -1,7 +1,6 @@
 //! From the command line to the running writer, and its end.
 
 use std::{
-    collections::BTreeSet,
     io,
     sync::Arc,
     time::{Duration, Instant},
@@ -17,6 +16,7 @@ use super::{
     DetachError, Options,
     input::Inputs,
     kernel::KernelSide,
+    leaving::Leaving,
     listeners::Listeners,
     log::Log,
     notify,
@@ -161,7 +161,7 @@ async fn serve(
         registry: RegistrySide::default(),
         proxy: ProxySide::default(),
         passes: passes_in,
-        leaving: BTreeSet::new(),
+        leaving: Leaving::default(),
         last_reload: None,
         watched: Watched::default(),
         shifts: ShiftSide::new(Shifts::load(&options.paths.state())?),

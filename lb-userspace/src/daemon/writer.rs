@@ -1,7 +1,6 @@
 //! The one task that owns the reconciler and the kernel path.
 
 use std::{
-    collections::BTreeSet,
     sync::{Arc, PoisonError, atomic::Ordering::Relaxed},
     time::Instant,
 };
@@ -11,6 +10,7 @@ use tokio::sync::mpsc;
 use super::{
     input::{Input, Inputs},
     kernel::{self, KernelSide},
+    leaving::Leaving,
     listeners::Listeners,
     log::Log,
     network::Network,
@@ -31,7 +31,7 @@ use crate::{
     events::Watched,
     health::{Monitor, Names},
     kernel::{InstanceLock, Pass},
-    model::{BackendId, Fault, Snapshot},
+    model::{Fault, Snapshot},
     nats,
     provider::{Reload, Scope, Sources, consul::register::Registrar},
     reconcile::{Event, Reconciler},
@@ -71,8 +71,7 @@ pub(super) struct Writer {
     pub(super) registry: RegistrySide,
     pub(super) proxy: ProxySide,
     pub(super) passes: mpsc::Sender<Pass>,
-    /// Backends that were leaving when the sweeper's pass began.
-    pub(super) leaving: BTreeSet<BackendId>,
+    pub(super) leaving: Leaving,
     pub(super) last_reload: Option<ReloadStatus>,
     /// What the proxy finds out by itself.
     pub(super) watched: Watched,
@@ -118,20 +117,26 @@ impl Writer {
                 burst.push(event);
             }
             self.handle(burst);
+            if self.reconciler.snapshot().generation != self.in_force.generation {
+                self.forget_slice();
+            }
             self.bring_into_force().await;
         }
     }
 
+    /// The snapshot that comes of it is fetched when it is brought into force.
     pub(super) fn handle(&mut self, events: impl IntoIterator<Item = Event>) {
-        // The snapshot is fetched when it is brought into force.
-        let _latest = self.reconciler.handle_all(events, self.clock.elapsed());
+        let before = Arc::clone(self.reconciler.snapshot());
+        if let Some(latest) = self.reconciler.handle_all(events, self.clock.elapsed()) {
+            self.leaving.follow(&before, &latest);
+        }
     }
 
     async fn take(&mut self, input: Input) -> Option<Ending> {
         match input {
             Input::Event(event) => self.handle([event]),
             Input::Command(command) => return self.obey(command).await,
-            Input::Swept(pass) => self.forget_idle(&pass),
+            Input::Swept(pass) => self.note_idle(&pass),
             Input::Network => self.is_stale = true,
             Input::Files => drop(self.read_files(Scope::Providers)),
             Input::Hangup => {
@@ -147,7 +152,11 @@ impl Writer {
                 self.watch_shifts().await;
                 self.is_stale |= self.faults.apply.is_some();
                 self.listen_again().await;
-                self.forget_unloaded();
+                // While nothing is loaded no backend has flows to wait for.
+                if self.kernel.is_none() {
+                    self.leaving.unloaded(&self.in_force);
+                }
+                self.forget_slice();
                 self.handle([Event::Tick]);
             }
             Input::Takeover(asked) => return self.hand_over(&asked),
@@ -197,22 +206,19 @@ impl Writer {
         self.last_reload = Some(status);
     }
 
-    /// Leaving backends without flows can be forgotten. Only those count that
-    /// were leaving when the pass began: it may have seen the others' buckets before.
-    fn forget_idle(&mut self, pass: &Pass) {
+    /// Leaving backends without flows can be forgotten.
+    fn note_idle(&mut self, pass: &Pass) {
         if let Some(kernel) = &self.kernel {
-            let idle = kernel.side.without_flows(&self.in_force, &self.leaving, pass);
-            self.handle(idle.into_iter().map(|backend| Event::Empty { backend }));
+            let has_flows = kernel.side.with_flows(&self.in_force, pass);
+            let latest = self.reconciler.snapshot();
+            self.leaving.swept(&self.in_force, latest, |backend| has_flows.contains(backend));
         }
-        self.leaving = leaving(&self.in_force);
     }
 
-    /// While nothing is loaded no backend has flows to wait for.
-    fn forget_unloaded(&mut self) {
-        if self.kernel.is_none() {
-            let idle = leaving(&self.in_force);
-            self.handle(idle.into_iter().map(|backend| Event::Empty { backend }));
-        }
+    /// Along with what changes anyway, and each second.
+    fn forget_slice(&mut self) {
+        let idle = self.leaving.slice();
+        self.handle(idle.into_iter().map(|backend| Event::Empty { backend }));
     }
 
     /// Tries the addresses again that could not be listened on.
@@ -386,12 +392,4 @@ impl Writer {
         let file = self.in_force.settings.file.as_ref().map(|file| of(&file.path));
         [of(&self.shared.config)].into_iter().chain(file).collect()
     }
-}
-
-fn leaving(snapshot: &Snapshot) -> BTreeSet<BackendId> {
-    let of = |s: &crate::model::Service| -> Vec<BackendId> {
-        let leaving = s.backends.iter().filter(|b| b.leaving);
-        leaving.map(|b| BackendId { service: s.id.clone(), address: b.address }).collect()
-    };
-    snapshot.services.values().flat_map(|s| of(s)).collect()
 }
