@@ -12,7 +12,7 @@ use super::{
 use crate::model::{Fault, Place};
 
 /// Where a value stands: file, line, column and path.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct Spot {
     pub(crate) file: Arc<str>,
     pub(crate) pos: Pos,
@@ -33,7 +33,7 @@ impl Spot {
 }
 
 /// A value with its place.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub(crate) struct At<T> {
     pub(crate) value: T,
     pub(crate) spot: Spot,

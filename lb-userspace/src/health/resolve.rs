@@ -21,7 +21,7 @@ use super::{
     dns::{Answer, Dns},
 };
 use crate::{
-    model::{Server, Service, Snapshot},
+    model::{PerService, Server, Service, Snapshot},
     reconcile::Event,
 };
 
@@ -37,6 +37,8 @@ const AT_ONCE: usize = 64;
 /// Dropping it ends that. [`Names::update`] wants a tokio runtime around it.
 pub struct Names {
     shared: Arc<Shared>,
+    /// Host names, and whether the service has backends of each.
+    named: PerService<Vec<(String, bool)>>,
     running: HashMap<String, Running>,
 }
 
@@ -84,7 +86,7 @@ impl Names {
     pub(crate) fn with_dns(events: mpsc::Sender<Event>, counters: Arc<Counters>, dns: Dns) -> Self {
         let asking = Semaphore::new(AT_ONCE);
         let shared = Shared { dns, asking, states: NameStates::default(), counters, events };
-        Self { shared: Arc::new(shared), running: HashMap::new() }
+        Self { shared: Arc::new(shared), named: PerService::default(), running: HashMap::new() }
     }
 
     /// What is known of each name now.
@@ -94,7 +96,11 @@ impl Names {
 
     /// Resolves the names that `snapshot` has: new ones at once, those gone no more.
     pub fn update(&mut self, snapshot: &Snapshot) {
-        let wanted = names(snapshot);
+        self.named.follow(&snapshot.services, names);
+        let mut wanted: BTreeMap<&str, bool> = BTreeMap::new();
+        for (host, has_backends) in self.named.iter().flatten() {
+            *wanted.entry(host).or_insert(true) &= has_backends;
+        }
         self.running.retain(|host, _| wanted.contains_key(host.as_str()));
         lock(&self.shared.states).retain(|host, _| wanted.contains_key(host.as_str()));
         for (host, has_backends) in wanted {
@@ -102,36 +108,31 @@ impl Names {
                 Some(running) if !has_backends => running.missing.notify_one(),
                 Some(_) => {}
                 None => {
-                    let running = self.start(host);
+                    let running = start(&self.shared, host);
                     self.running.insert(host.to_owned(), running);
                 }
             }
         }
     }
-
-    fn start(&self, host: &str) -> Running {
-        lock(&self.shared.states).entry(host.to_owned()).or_default();
-        let missing = Arc::new(Notify::new());
-        let task = Task {
-            host: host.to_owned(),
-            shared: Arc::clone(&self.shared),
-            missing: Arc::clone(&missing),
-            last: Vec::new(),
-            failures: 0,
-        };
-        Running { missing, abort: tokio::spawn(task.run()).abort_handle() }
-    }
 }
 
-/// Host names of servers, and whether each of their services has backends of them.
-fn names(snapshot: &Snapshot) -> BTreeMap<&str, bool> {
-    let mut names = BTreeMap::new();
-    for service in snapshot.services.values() {
-        for server in service.servers.iter().filter(|s| s.host.parse::<IpAddr>().is_err()) {
-            *names.entry(server.host.as_str()).or_insert(true) &= has_backends(service, server);
-        }
-    }
-    names
+fn start(shared: &Arc<Shared>, host: &str) -> Running {
+    lock(&shared.states).entry(host.to_owned()).or_default();
+    let missing = Arc::new(Notify::new());
+    let task = Task {
+        host: host.to_owned(),
+        shared: Arc::clone(shared),
+        missing: Arc::clone(&missing),
+        last: Vec::new(),
+        failures: 0,
+    };
+    Running { missing, abort: tokio::spawn(task.run()).abort_handle() }
+}
+
+/// Host names of servers, and whether the service has backends of each server of theirs.
+fn names(service: &Service) -> Vec<(String, bool)> {
+    let named = service.servers.iter().filter(|server| server.is_named());
+    named.map(|server| (server.host.clone(), has_backends(service, server))).collect()
 }
 
 fn has_backends(service: &Service, server: &Server) -> bool {

@@ -8,6 +8,7 @@ mod entry;
 mod events;
 mod fault;
 mod http;
+mod per_service;
 mod providers;
 mod registry;
 mod service;
@@ -27,6 +28,7 @@ pub use http::{
     PassiveCheck, Pem, RouterTls, SameSite, Scheme, ServerOptions, TlsConfig, TlsOptions,
     TlsVersion, Transport,
 };
+pub use per_service::PerService;
 pub use providers::{
     ConsulCatalog, ConsulEndpoint, ConsulKv, DnsKind, DnsProvider, DnsService, Docker, Exposure,
     HttpProvider, NatsProvider, Registration, Swarm, Token,

@@ -70,6 +70,11 @@ pub struct Server {
 }
 
 impl Server {
+    /// Whether its host is a name, which has to be resolved.
+    pub fn is_named(&self) -> bool {
+        self.host.parse::<std::net::IpAddr>().is_err()
+    }
+
     /// `host:port`, IPv6 in brackets: what commands call it.
     ///
     /// ```

@@ -117,10 +117,10 @@ pub(super) fn dynamic(old: &Dynamic, new: &Dynamic, changes: &mut Vec<String>) {
         list.iter().map(|one| (id(one), one)).collect()
     }
     let of = |kind: &'static str| move |id: &&Id| format!("{kind} {id}");
-    let (before, after) = (keyed(&old.routers, |o| &o.id), keyed(&new.routers, |o| &o.id));
-    compare(&before, &after, of("router"), |old, new| other(old, new, router), changes);
-    let (before, after) = (keyed(&old.services, |o| &o.id), keyed(&new.services, |o| &o.id));
-    compare(&before, &after, of("service"), |old, new| other(old, new, service), changes);
+    let (before, after) = others(&old.routers, &new.routers, |o| &o.id);
+    compare(&before, &after, of("router"), |old, new| router(old, new), changes);
+    let (before, after) = others(&old.services, &new.services, |o| &o.id);
+    compare(&before, &after, of("service"), |old, new| service(old, new), changes);
     let (before, after) = (keyed(&old.middlewares, |o| &o.id), keyed(&new.middlewares, |o| &o.id));
     let differs = |old: &&Middleware, new: &&Middleware| {
         let kinds = (old.settings.kind(), new.settings.kind());
@@ -136,13 +136,25 @@ pub(super) fn dynamic(old: &Dynamic, new: &Dynamic, changes: &mut Vec<String>) {
     tls(&old.tls, &new.tls, changes);
 }
 
-/// Where both are the same object there is nothing to compare.
-fn other<T>(
-    old: &Shared<T>,
-    new: &Shared<T>,
-    differs: fn(&T, &T) -> Option<String>,
-) -> Option<String> {
-    if old.is(new) { None } else { differs(old, new) }
+/// By id, without those that are the same object in both: there is nothing to compare. Both lists are
+/// in order of ids.
+fn others<'a, T>(
+    old: &'a [Shared<T>],
+    new: &'a [Shared<T>],
+    id: impl Fn(&T) -> &Id,
+) -> (BTreeMap<&'a Id, &'a T>, BTreeMap<&'a Id, &'a T>) {
+    let (mut before, mut after) = (BTreeMap::new(), BTreeMap::new());
+    let mut rest = old.iter().peekable();
+    for one in new {
+        while let Some(gone) = rest.next_if(|other| id(other) < id(one)) {
+            before.insert(id(gone), &**gone);
+        }
+        if rest.next_if(|other| other.is(one)).is_none() {
+            after.insert(id(one), &**one);
+        }
+    }
+    before.extend(rest.map(|gone| (id(gone), &**gone)));
+    (before, after)
 }
 
 fn tls(old: &TlsConfig, new: &TlsConfig, changes: &mut Vec<String>) {

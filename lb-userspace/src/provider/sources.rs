@@ -11,7 +11,7 @@ use std::{
 use super::{
     Around, Asked, Content, Provider, Reading, Status, changes, registered,
     registry::Slot,
-    settle::{Good, Key, Set, Settled, resolved, settle},
+    settle::{Good, Key, Resolver, Set, Settled, settle},
 };
 use crate::{
     config::{HostPorts, PROVIDER, build, in_order, read, resolve::Resolved},
@@ -70,6 +70,7 @@ pub struct Sources {
     providers: Vec<(String, Box<dyn Provider>)>,
     /// What is in force of each file.
     good: Set,
+    resolver: Resolver,
     /// Put together.
     settings: Settings,
     entry_points: BTreeMap<String, EntryPoint>,
@@ -112,6 +113,7 @@ impl Sources {
             agreed: Agreed::default(),
             providers: Vec::new(),
             good: Set::new(),
+            resolver: Resolver::default(),
             settings: Settings::default(),
             entry_points: BTreeMap::new(),
             dynamic: BTreeMap::new(),
@@ -158,7 +160,7 @@ impl Sources {
             let reading = provider.read(scope == Scope::All);
             read.provider(provider.name(), reading, &self.good);
         }
-        let known = read.report();
+        let known = read.report(&mut self.resolver);
         let Read { sound, gaps, faults, bytes, sources, .. } = read;
         if !sound.contains_key(&main) {
             return Err(in_order(faults));
@@ -363,8 +365,8 @@ impl Read {
 
     /// Adds the faults that lie between files as they stand. What those come to that may apply, where
     /// they are the same.
-    fn report(&mut self) -> Option<Resolved> {
-        let resolved = resolved(&self.all, &self.gaps);
+    fn report(&mut self, resolver: &mut Resolver) -> Option<Resolved> {
+        let resolved = resolver.resolved(&self.all, &self.gaps);
         self.faults.extend(resolved.refused.iter().map(|refusal| refusal.fault.clone()));
         self.faults.extend_from_slice(&resolved.off);
         let files = |set: &Set| -> Vec<_> { set.values().map(Arc::as_ptr).collect() };

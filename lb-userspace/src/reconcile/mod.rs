@@ -8,6 +8,7 @@ mod event;
 mod internal;
 mod known;
 mod member;
+mod merged;
 mod models;
 mod others;
 mod path;
@@ -23,11 +24,13 @@ use std::{
 };
 
 pub use event::{Adopted, Event};
+pub(crate) use merged::is_alike_to_routers;
 pub(crate) use routers::judge;
 
 use crate::model::{
     ChoiceKey, Dynamic, EntryPoint, Fault, Id, Service, Settings, Shared, Snapshot,
 };
+use merged::Merged;
 use roster::Roster;
 
 /// Holds what every source said last, and what is in force.
@@ -38,6 +41,7 @@ pub struct Reconciler {
     fixed: Option<(Arc<Settings>, BTreeMap<String, EntryPoint>)>,
     providers: BTreeMap<String, Dynamic>,
     roster: Roster,
+    merged: Merged,
     /// Whether routers, and which services there are, must be worked out again.
     restructure: bool,
     /// Whether a host name in use has other addresses.
@@ -130,11 +134,9 @@ impl Reconciler {
         if self.restructure {
             self.restructure = false;
             next.entry_points = entry_points.clone();
-            let routers = routers::merge(&self.providers, settings, entry_points, &mut faults);
-            next.routers = match routers == *self.snapshot.routers {
-                true => Arc::clone(&self.snapshot.routers),
-                false => Arc::new(routers),
-            };
+            self.merged.follow(&self.providers, settings, entry_points);
+            next.routers = Arc::clone(&self.merged.routers);
+            faults.extend_from_slice(&self.merged.faults);
             others::merge(&self.providers, &self.snapshot, &mut next, &mut faults);
             self.faults = faults;
         } else if moved || self.renamed || self.agreed != self.snapshot.agreed {

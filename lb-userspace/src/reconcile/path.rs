@@ -67,7 +67,8 @@ fn of_entry_point(point: &EntryPoint, choice: PathChoice) -> Option<String> {
     }
 }
 
-fn of_service(service: &Service) -> Option<String> {
+/// What of a service only the proxy has.
+pub(super) fn of_service(service: &Service) -> Option<String> {
     let name = service.id.qualified();
     if let Some(composed) = &service.composed {
         let kind = match composed {

@@ -33,6 +33,8 @@ struct Entry {
     config: Shared<Service>,
     /// Whether it is configured now.
     present: bool,
+    /// Whether any of its servers is a host name.
+    is_named: bool,
     members: BTreeMap<SocketAddr, Member>,
 }
 
@@ -51,7 +53,7 @@ impl Roster {
     pub(super) fn configure(&mut self, services: BTreeMap<&Id, &Shared<Service>>) {
         for (id, entry) in &mut self.services {
             if entry.present && !services.contains_key(id) {
-                entry.present = false;
+                (entry.present, entry.is_named) = (false, false);
                 entry.config.servers.clear();
                 self.dirty.insert(id.clone());
             }
@@ -69,6 +71,7 @@ impl Roster {
                 (_, Some(_)) => {}
             }
             (entry.present, entry.config) = (true, service.clone());
+            entry.is_named = service.servers.iter().any(Server::is_named);
             self.dirty.insert(id.clone());
         }
     }
@@ -177,7 +180,7 @@ impl Roster {
 
     /// Host names without an address so far.
     pub(super) fn unresolved(&self) -> Vec<Fault> {
-        let services = self.services.values().filter(|entry| entry.present);
+        let services = self.services.values().filter(|entry| entry.present && entry.is_named);
         let servers = services.flat_map(|Entry { config, .. }| {
             config.servers.iter().enumerate().map(|(at, server)| (&config.id, at, server))
         });
@@ -220,7 +223,7 @@ impl Entry {
     /// A service of which only the name is known.
     fn gone(id: &Id) -> Self {
         let config = Service::new(id.clone()).into();
-        Self { config, present: false, members: BTreeMap::new() }
+        Self { config, present: false, is_named: false, members: BTreeMap::new() }
     }
 
     /// Brings the members in line with servers and names, and makes the service of the snapshot.
@@ -230,7 +233,7 @@ impl Entry {
         overrides: &BTreeMap<BackendId, Override>,
         now: Duration,
     ) -> Service {
-        let Self { config, members, present } = self;
+        let Self { config, members, present, .. } = self;
         let wanted = Self::wanted(&config.servers, members, names);
         for (address, member) in members.iter_mut() {
             member.leaving = !wanted.contains_key(address);

@@ -10,7 +10,7 @@ use std::{
 use lb_common::HashKey;
 use serde::{Deserialize, Serialize};
 
-use crate::model::{ChoiceKey, Id, Protocol, Snapshot};
+use crate::model::{ChoiceKey, Id, PerService, Protocol, Service, Snapshot};
 
 /// Names of services, of which the kernel holds hashes alone, and the last
 /// addresses of host names, whose backends have flows before DNS answers; and what a bucket says
@@ -19,7 +19,14 @@ use crate::model::{ChoiceKey, Id, Protocol, Snapshot};
 pub struct Memory {
     path: PathBuf,
     kept: Kept,
+    /// Of the latest snapshot.
+    found: PerService<Found>,
+    /// Whether the file has what was found.
+    is_kept: bool,
 }
+
+/// A service's name, and its host names with the addresses of their backends.
+type Found = (String, Vec<(String, BTreeSet<IpAddr>)>);
 
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
@@ -37,7 +44,7 @@ impl Memory {
     /// When it can't be read or isn't what lb wrote.
     pub fn load(dir: &Path) -> io::Result<Self> {
         let path = dir.join("memory.json");
-        Ok(Self { kept: super::load(&path)?, path })
+        Ok(Self { kept: super::load(&path)?, path, found: PerService::default(), is_kept: false })
     }
 
     /// Services of the last run.
@@ -60,28 +67,27 @@ impl Memory {
     /// # Errors
     /// When the file can't be written.
     pub fn save(&mut self, snapshot: &Snapshot) -> io::Result<()> {
-        let now = Kept {
-            services: snapshot.services.keys().map(ToString::to_string).collect(),
-            names: self.names_of(snapshot),
-            agreed: snapshot.agreed.map(|key| key.0),
-        };
+        let agreed = snapshot.agreed.map(|key| key.0);
+        let differs = self.found.follow(&snapshot.services, found);
+        if self.is_kept && !differs && agreed == self.kept.agreed {
+            return Ok(());
+        }
+        self.is_kept = false;
+        let services = self.found.iter().map(|(name, _)| name.clone()).collect();
+        let now = Kept { services, names: self.names_of(), agreed };
         if now != self.kept {
             super::store(&self.path, &now)?;
             self.kept = now;
         }
+        self.is_kept = true;
         Ok(())
     }
 
     /// A configured name without an answer in this run keeps that of the last one.
-    fn names_of(&self, snapshot: &Snapshot) -> BTreeMap<String, BTreeSet<IpAddr>> {
+    fn names_of(&self) -> BTreeMap<String, BTreeSet<IpAddr>> {
         let mut names: BTreeMap<String, BTreeSet<IpAddr>> = BTreeMap::new();
-        for service in snapshot.services.values() {
-            for server in service.servers.iter().filter(|s| s.host.parse::<IpAddr>().is_err()) {
-                let address = server.address();
-                let of = service.backends.iter().filter(|b| b.server == address && !b.leaving);
-                let ips = of.map(|b| b.address.ip());
-                names.entry(server.host.clone()).or_default().extend(ips);
-            }
+        for (name, ips) in self.found.iter().flat_map(|(_, names)| names) {
+            names.entry(name.clone()).or_default().extend(ips);
         }
         for (name, ips) in names.iter_mut().filter(|(_, ips)| ips.is_empty()) {
             ips.extend(self.kept.names.get(name).into_iter().flatten());
@@ -89,6 +95,16 @@ impl Memory {
         names.retain(|_, ips| !ips.is_empty());
         names
     }
+}
+
+fn found(service: &Service) -> Found {
+    let named = service.servers.iter().filter(|server| server.is_named());
+    let names = named.map(|server| {
+        let address = server.address();
+        let of = service.backends.iter().filter(|b| b.server == address && !b.leaving);
+        (server.host.clone(), of.map(|b| b.address.ip()).collect())
+    });
+    (service.id.to_string(), names.collect())
 }
 
 /// Reads `tcp/name@provider`.

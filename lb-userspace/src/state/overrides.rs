@@ -9,7 +9,7 @@ use std::{
 use serde::{Deserialize, Serialize};
 
 use super::parts::{PartWeight, Parts};
-use crate::model::{BackendId, Id, Protocol, Snapshot};
+use crate::model::{BackendId, Id, PerService, Protocol, Service, Snapshot};
 
 /// One backend's runtime changes.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -43,6 +43,8 @@ impl Override {
 pub struct Overrides {
     path: PathBuf,
     saved: Vec<Override>,
+    /// As the latest snapshot has them.
+    in_force: PerService<Vec<Override>>,
     parts: Parts,
 }
 
@@ -53,7 +55,8 @@ impl Overrides {
     /// When it can't be read or isn't what lb wrote.
     pub fn load(dir: &Path) -> io::Result<Self> {
         let path = dir.join("overrides.json");
-        Ok(Self { saved: super::load(&path)?, path, parts: Parts::load(dir)? })
+        let (saved, parts) = (super::load(&path)?, Parts::load(dir)?);
+        Ok(Self { path, saved, in_force: PerService::default(), parts })
     }
 
     /// What was read or written last.
@@ -68,7 +71,8 @@ impl Overrides {
 
     /// Writes what a snapshot holds, if that differs from the file: to a new file, then renamed.
     pub fn save(&mut self, snapshot: &Snapshot) -> io::Result<()> {
-        let now = merged(&self.saved, snapshot);
+        self.in_force.follow(&snapshot.services, of_service);
+        let now = merged(&self.saved, self.in_force.iter().flatten(), snapshot);
         if now != self.saved {
             super::store(&self.path, &now)?;
             self.saved = now;
@@ -79,29 +83,31 @@ impl Overrides {
 
 /// The overrides in force, and those kept for backends that are not there now
 /// (a name not resolved yet, a source that is refused): these may come back.
-fn merged(saved: &[Override], snapshot: &Snapshot) -> Vec<Override> {
-    let mut out: Vec<Override> = saved
-        .iter()
-        .filter(|o| o.backend().is_some_and(|id| !is_present(snapshot, &id)))
-        .cloned()
-        .collect();
-    for service in snapshot.services.values() {
-        for b in &service.backends {
-            if b.drained || b.weight_override.is_some() {
-                out.push(Override {
-                    protocol: service.id.protocol.name().to_owned(),
-                    service: service.id.qualified(),
-                    address: b.address,
-                    weight: b.weight_override,
-                    drained: b.drained,
-                });
-            }
-        }
-    }
+fn merged<'a>(
+    saved: &'a [Override],
+    in_force: impl Iterator<Item = &'a Override>,
+    snapshot: &Snapshot,
+) -> Vec<Override> {
+    let is_absent =
+        |o: &&Override| o.backend().is_some_and(|backend| !is_present(snapshot, &backend));
+    let mut out: Vec<Override> = saved.iter().filter(is_absent).chain(in_force).cloned().collect();
     out.sort_by(|a, b| {
         (&a.protocol, &a.service, a.address).cmp(&(&b.protocol, &b.service, b.address))
     });
     out
+}
+
+fn of_service(service: &Service) -> Vec<Override> {
+    let changed = service.backends.iter().filter(|b| b.drained || b.weight_override.is_some());
+    changed
+        .map(|b| Override {
+            protocol: service.id.protocol.name().to_owned(),
+            service: service.id.qualified(),
+            address: b.address,
+            weight: b.weight_override,
+            drained: b.drained,
+        })
+        .collect()
 }
 
 fn is_present(snapshot: &Snapshot, id: &BackendId) -> bool {

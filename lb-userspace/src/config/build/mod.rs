@@ -91,7 +91,7 @@ pub(crate) struct ServiceDraft {
 }
 
 /// A middleware whose references are not resolved yet.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub(crate) struct MiddlewareDraft {
     pub(crate) id: Id,
     pub(crate) spot: Spot,

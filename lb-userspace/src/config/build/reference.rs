@@ -30,7 +30,7 @@ impl Kind {
 }
 
 /// An object that another one names.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Reference {
     pub(crate) kind: Kind,
     pub(crate) id: Id,

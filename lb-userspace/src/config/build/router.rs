@@ -14,7 +14,7 @@ use crate::{
 };
 
 /// A router whose references are not resolved yet.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub(crate) struct RouterDraft {
     pub(crate) config: Shared<RouterConfig>,
     /// Its name's place.

@@ -11,7 +11,7 @@ use crate::{
 };
 
 /// `tls` of one file.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct TlsDraft {
     pub(crate) certificates: Vec<Certificate>,
     /// By name.

@@ -1,5 +1,6 @@
 //! References between objects, which may stand in several files of several providers.
 
+mod again;
 mod cycles;
 mod names;
 mod routers;
@@ -18,7 +19,7 @@ use crate::model::{Dynamic, Fault, Id, Middleware, Off, Protocol, Transport};
 use names::Names;
 
 /// What the files come to.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Resolved {
     /// What can apply, by provider; complete only where nothing is refused.
     pub(crate) dynamic: BTreeMap<&'static str, Dynamic>,
@@ -31,7 +32,7 @@ pub(crate) struct Resolved {
 }
 
 /// A fault for which a whole file is refused, and who else may have brought it about.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Refusal {
     pub(crate) fault: Fault,
     /// Index of the file where it stands.
@@ -40,7 +41,7 @@ pub(crate) struct Refusal {
 }
 
 /// What made a reference or a name wrong.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) enum Cause {
     /// The object is in no file.
     Missing(Kind, Id),

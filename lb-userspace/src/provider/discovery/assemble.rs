@@ -2,8 +2,9 @@
 //! together. What contradicts what stands already is reported, and out.
 
 use std::{
+    cell::OnceCell,
     collections::{HashMap, hash_map::RandomState},
-    hash::BuildHasher,
+    hash::{BuildHasher, BuildHasherDefault, Hasher},
     sync::Arc,
 };
 
@@ -27,10 +28,31 @@ use crate::{
 pub(crate) struct Assembler {
     rules: Arc<Rules>,
     hasher: RandomState,
-    /// By the instance's id.
-    read: HashMap<String, Arc<Read>>,
+    /// In the order of the latest state.
+    read: Vec<(Shared<Instance>, Arc<Read>)>,
     /// By the first object that their members name.
-    groups: HashMap<u64, Group>,
+    groups: ByHash<Group>,
+}
+
+/// Keys are hashes already.
+type ByHash<T> = HashMap<u64, T, BuildHasherDefault<Itself>>;
+
+/// The hash of a hash.
+#[derive(Debug, Default)]
+struct Itself(u64);
+
+impl Hasher for Itself {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+
+    fn write(&mut self, _: &[u8]) {
+        unreachable!("keys are numbers")
+    }
+
+    fn write_u64(&mut self, hash: u64) {
+        self.0 = hash;
+    }
 }
 
 /// One instance by itself.
@@ -61,7 +83,7 @@ struct Group {
 impl Assembler {
     /// Nothing has been read yet.
     pub(crate) fn new(rules: Arc<Rules>) -> Self {
-        let (read, groups) = (HashMap::new(), HashMap::new());
+        let (read, groups) = (Vec::new(), ByHash::default());
         Self { rules, hasher: RandomState::new(), read, groups }
     }
 
@@ -92,18 +114,17 @@ impl Assembler {
         &mut self,
         instances: impl IntoIterator<Item = &'a Shared<Instance>>,
     ) -> Vec<Arc<Read>> {
-        let mut before = std::mem::take(&mut self.read);
-        let mut all = Vec::new();
+        let before = Before::new(std::mem::take(&mut self.read));
+        let mut next = 0;
         for instance in instances {
-            let known = before.remove_entry(&instance.id);
-            let (id, read) = match known.filter(|(_, known)| known.instance == *instance) {
-                Some(known) => known,
-                None => (instance.id.clone(), Arc::new(self.read_one(instance))),
+            let known = before.find(instance, &mut next);
+            let read = match known.filter(|(known, _)| known == instance) {
+                Some((_, read)) => Arc::clone(read),
+                None => Arc::new(self.read_one(instance)),
             };
-            all.push(Arc::clone(&read));
-            self.read.insert(id, read);
+            self.read.push((instance.clone(), read));
         }
-        all
+        self.read.iter().map(|(_, read)| Arc::clone(read)).collect()
     }
 
     fn read_one(&self, instance: &Shared<Instance>) -> Read {
@@ -121,12 +142,52 @@ impl Assembler {
     }
 }
 
+/// What was read of the state before. Most of a state is where it was in that one, or next to it.
+struct Before {
+    all: Vec<(Shared<Instance>, Arc<Read>)>,
+    /// By the instance's id, once one isn't near.
+    places: OnceCell<HashMap<String, usize>>,
+}
+
+impl Before {
+    /// How many may have gone between two that stay, without a look at all.
+    const NEAR: usize = if cfg!(test) { 2 } else { 8 };
+
+    fn new(all: Vec<(Shared<Instance>, Arc<Read>)>) -> Self {
+        Self { all, places: OnceCell::new() }
+    }
+
+    /// What was read of the instance of that id. `next` is where it should be, then where the one
+    /// after it should.
+    fn find(
+        &self,
+        instance: &Instance,
+        next: &mut usize,
+    ) -> Option<&(Shared<Instance>, Arc<Read>)> {
+        let is_it = |(known, _): &(Shared<Instance>, _)| {
+            std::ptr::eq(&**known, instance) || known.id == instance.id
+        };
+        let near = self.all.iter().skip(*next).take(Self::NEAR).position(is_it);
+        let at = match near {
+            Some(after) => *next + after,
+            None => *self.places().get(&instance.id)?,
+        };
+        *next = at + 1;
+        self.all.get(at)
+    }
+
+    fn places(&self) -> &HashMap<String, usize> {
+        let ids = || self.all.iter().enumerate().map(|(at, (one, _))| (one.id.clone(), at));
+        self.places.get_or_init(|| ids().collect())
+    }
+}
+
 /// Those that belong together, each group under the hash of an object of its first member; in the
 /// order of the first members.
 fn grouped(all: Vec<Arc<Read>>) -> Vec<(u64, Vec<Arc<Read>>)> {
     // Sets joined by their first members; each knows one that came before it, or itself.
     let mut first: Vec<usize> = (0..all.len()).collect();
-    let mut named: HashMap<u64, usize> = HashMap::with_capacity(all.len());
+    let mut named: ByHash<usize> = ByHash::with_capacity_and_hasher(all.len(), Default::default());
     for (at, read) in all.iter().enumerate() {
         for object in &read.objects {
             let other = *named.entry(*object).or_insert(at);

@@ -3,6 +3,7 @@
 mod adoption;
 mod backends;
 mod changes;
+mod merged;
 mod routers;
 mod sharing;
 
