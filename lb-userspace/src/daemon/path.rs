@@ -28,7 +28,7 @@ use crate::{
         net::{AttachMode, NetState, Obstacle},
         poke,
     },
-    model::{BackendState, ReturnPath, Service, Snapshot},
+    model::{BackendState, Id, Path, ReturnPath, Service, Snapshot},
 };
 
 /// How long a start waits for next hops to answer.
@@ -232,11 +232,14 @@ fn without_unreached<'a>(snapshot: &'a Snapshot, reached: &HashSet<IpAddr>) -> C
         s.backends.iter().any(|b| b.takes_new() && is_new(b))
             && s.backends.iter().any(|b| b.takes_new() && !is_new(b))
     };
-    if !snapshot.services.values().any(|s| held(s)) {
+    let routed = snapshot.routers.values().filter(|router| router.path == Path::Kernel);
+    let routed = routed.filter_map(|router| snapshot.services.get(&router.service));
+    let held: BTreeSet<&Id> = routed.filter(|s| held(s)).map(|s| &s.id).collect();
+    if held.is_empty() {
         return Cow::Borrowed(snapshot);
     }
     let mut usable = snapshot.clone();
-    for service in usable.services.values_mut().filter(|s| held(s)) {
+    for service in usable.services.values_mut().filter(|service| held.contains(&service.id)) {
         for backend in Arc::make_mut(service).backends.iter_mut().filter(|b| is_new(b)) {
             backend.health.state = BackendState::Pending;
         }

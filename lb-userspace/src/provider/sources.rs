@@ -306,8 +306,9 @@ impl Read {
         }
         for text in reading.texts {
             // The main file itself, named again so that it is watched.
-            if self.sound.keys().chain(self.all.keys()).any(|key| same_file(&key.file, &text.file))
-            {
+            let is_file = !matches!(text.content, Content::Read(_));
+            let mut known = self.sound.keys().chain(self.all.keys());
+            if is_file && known.any(|key| same_file(&key.file, &text.file)) {
                 continue;
             }
             let key = Key { is_dynamic: true, provider, file: text.file };

@@ -2,7 +2,6 @@
 //! together. What contradicts what stands already is reported, and out.
 
 use std::{
-    cell::OnceCell,
     collections::{HashMap, hash_map::RandomState},
     hash::{BuildHasher, BuildHasherDefault, Hasher},
     sync::Arc,
@@ -11,6 +10,7 @@ use std::{
 use super::{
     Instance, Reason, Rules, Skipped,
     pool::{Assembled, pool},
+    runs::{Run, runs},
     shape,
 };
 use crate::{
@@ -28,8 +28,8 @@ use crate::{
 pub(crate) struct Assembler {
     rules: Arc<Rules>,
     hasher: RandomState,
-    /// In the order of the latest state.
-    read: Vec<(Shared<Instance>, Arc<Read>)>,
+    /// Of the latest state.
+    runs: Vec<Arc<Run>>,
     /// By the first object that their members name.
     groups: ByHash<Group>,
 }
@@ -62,7 +62,7 @@ pub(super) struct Read {
     pub(super) said: Said,
     /// Hashes of the objects that it names: two that are the same by chance join two groups, and
     /// change nothing else.
-    objects: Vec<u64>,
+    pub(super) objects: Vec<u64>,
 }
 
 /// What it says.
@@ -72,19 +72,19 @@ pub(super) enum Said {
     Out(Skipped, Vec<Fault>),
 }
 
-/// Instances that name the same objects, by whatever links there are between them; all others have
-/// nothing to do with them.
+/// Instances that name the same objects, by whatever links there are between them, with their
+/// neighbours of the same service; all others have nothing to do with them.
 #[derive(Debug)]
 struct Group {
-    members: Vec<Arc<Read>>,
+    members: Vec<Arc<Run>>,
     assembled: Assembled,
 }
 
 impl Assembler {
     /// Nothing has been read yet.
     pub(crate) fn new(rules: Arc<Rules>) -> Self {
-        let (read, groups) = (Vec::new(), ByHash::default());
-        Self { rules, hasher: RandomState::new(), read, groups }
+        let (runs, groups) = (Vec::new(), ByHash::default());
+        Self { rules, hasher: RandomState::new(), runs, groups }
     }
 
     /// Of all instances that there are now.
@@ -92,16 +92,17 @@ impl Assembler {
         &mut self,
         instances: impl IntoIterator<Item = &'a Shared<Instance>>,
     ) -> Assembled {
-        let all = self.read(instances);
+        self.runs = runs(&self.runs, instances, |instance| self.read_one(instance));
         let mut before = std::mem::take(&mut self.groups);
         let mut whole = Assembled::default();
-        for (key, members) in grouped(all) {
+        for (key, members) in grouped(&self.runs) {
             let is_same = |known: &Group| {
                 let same = |(one, other)| Arc::ptr_eq(one, other);
                 known.members.len() == members.len() && known.members.iter().zip(&members).all(same)
             };
             let known = before.remove(&key).filter(is_same);
-            let group = known.unwrap_or_else(|| Group { assembled: pool(&members), members });
+            let group =
+                known.unwrap_or_else(|| Group { assembled: pool(&reads(&members)), members });
             whole.add(&group.assembled);
             self.groups.insert(key, group);
         }
@@ -109,22 +110,10 @@ impl Assembler {
         whole
     }
 
-    /// Reads those that are not as they were, and forgets those that are gone.
-    pub(super) fn read<'a>(
-        &mut self,
-        instances: impl IntoIterator<Item = &'a Shared<Instance>>,
-    ) -> Vec<Arc<Read>> {
-        let before = Before::new(std::mem::take(&mut self.read));
-        let mut next = 0;
-        for instance in instances {
-            let known = before.find(instance, &mut next);
-            let read = match known.filter(|(known, _)| known == instance) {
-                Some((_, read)) => Arc::clone(read),
-                None => Arc::new(self.read_one(instance)),
-            };
-            self.read.push((instance.clone(), read));
-        }
-        self.read.iter().map(|(_, read)| Arc::clone(read)).collect()
+    /// What each says by itself.
+    #[cfg(test)]
+    pub(super) fn read(&self, instances: &[Shared<Instance>]) -> Vec<Arc<Read>> {
+        instances.iter().map(|instance| Arc::new(self.read_one(instance))).collect()
     }
 
     fn read_one(&self, instance: &Shared<Instance>) -> Read {
@@ -142,70 +131,34 @@ impl Assembler {
     }
 }
 
-/// What was read of the state before. Most of a state is where it was in that one, or next to it.
-struct Before {
-    all: Vec<(Shared<Instance>, Arc<Read>)>,
-    /// By the instance's id, once one isn't near.
-    places: OnceCell<HashMap<String, usize>>,
-}
-
-impl Before {
-    /// How many may have gone between two that stay, without a look at all.
-    const NEAR: usize = if cfg!(test) { 2 } else { 8 };
-
-    fn new(all: Vec<(Shared<Instance>, Arc<Read>)>) -> Self {
-        Self { all, places: OnceCell::new() }
-    }
-
-    /// What was read of the instance of that id. `next` is where it should be, then where the one
-    /// after it should.
-    fn find(
-        &self,
-        instance: &Instance,
-        next: &mut usize,
-    ) -> Option<&(Shared<Instance>, Arc<Read>)> {
-        let is_it = |(known, _): &(Shared<Instance>, _)| {
-            std::ptr::eq(&**known, instance) || known.id == instance.id
-        };
-        let near = self.all.iter().skip(*next).take(Self::NEAR).position(is_it);
-        let at = match near {
-            Some(after) => *next + after,
-            None => *self.places().get(&instance.id)?,
-        };
-        *next = at + 1;
-        self.all.get(at)
-    }
-
-    fn places(&self) -> &HashMap<String, usize> {
-        let ids = || self.all.iter().enumerate().map(|(at, (one, _))| (one.id.clone(), at));
-        self.places.get_or_init(|| ids().collect())
-    }
-}
-
 /// Those that belong together, each group under the hash of an object of its first member; in the
 /// order of the first members.
-fn grouped(all: Vec<Arc<Read>>) -> Vec<(u64, Vec<Arc<Read>>)> {
+fn grouped(all: &[Arc<Run>]) -> Vec<(u64, Vec<Arc<Run>>)> {
     // Sets joined by their first members; each knows one that came before it, or itself.
     let mut first: Vec<usize> = (0..all.len()).collect();
     let mut named: ByHash<usize> = ByHash::with_capacity_and_hasher(all.len(), Default::default());
-    for (at, read) in all.iter().enumerate() {
-        for object in &read.objects {
+    for (at, run) in all.iter().enumerate() {
+        for object in &run.objects {
             let other = *named.entry(*object).or_insert(at);
             let (one, other) = (root(&mut first, at), root(&mut first, other));
             first[one.max(other)] = one.min(other);
         }
     }
     let mut places: Vec<usize> = vec![usize::MAX; all.len()];
-    let mut groups: Vec<(u64, Vec<Arc<Read>>)> = Vec::new();
-    for (at, read) in all.into_iter().enumerate() {
+    let mut groups: Vec<(u64, Vec<Arc<Run>>)> = Vec::new();
+    for (at, run) in all.iter().enumerate() {
         let place = &mut places[root(&mut first, at)];
         if *place == usize::MAX {
             *place = groups.len();
-            groups.push((read.objects[0], Vec::new()));
+            groups.push((run.objects[0], Vec::new()));
         }
-        groups[*place].1.push(read);
+        groups[*place].1.push(Arc::clone(run));
     }
     groups
+}
+
+fn reads(runs: &[Arc<Run>]) -> Vec<Arc<Read>> {
+    runs.iter().flat_map(|run| run.reads.iter().cloned()).collect()
 }
 
 /// The first member of a set; the way to it is halved.

@@ -5,6 +5,7 @@ mod assemble;
 pub(crate) mod constraint;
 mod instance;
 mod pool;
+mod runs;
 mod shape;
 pub(crate) mod template;
 

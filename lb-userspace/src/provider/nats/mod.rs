@@ -94,7 +94,7 @@ fn add(document: &mut Document, more: Document, own: impl Fn(&str) -> bool) -> V
     };
     let by_keys: HashSet<(Kind, Id)> =
         document.objects().map(|(kind, id)| (kind, id.clone())).collect();
-    let has = |kind: Kind, id: &Id| by_keys.contains(&(kind, id.clone()));
+    let has = |kind: Kind, id: &Id| !by_keys.is_empty() && by_keys.contains(&(kind, id.clone()));
     for draft in more.routers {
         let id = &draft.config.id;
         if !has(Kind::Router, id) {
