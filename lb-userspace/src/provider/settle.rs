@@ -27,7 +27,7 @@ pub(super) struct Key {
 /// A file that is sound in itself.
 #[derive(Clone, Debug)]
 pub(super) struct Good {
-    pub(super) bytes: Vec<u8>,
+    pub(super) bytes: Arc<Vec<u8>>,
     pub(super) document: Document,
 }
 
