@@ -6,6 +6,7 @@ mod control;
 mod e2e;
 mod l4;
 mod l7;
+mod load;
 mod report;
 
 use std::{path::PathBuf, process::ExitCode};
@@ -54,7 +55,8 @@ fn measure(suite: &str, rounds: Option<u32>) -> Result<Vec<Report>> {
         "l4-e2e" => Ok(vec![e2e::run(rounds.unwrap_or(5))?]),
         "l7" => Ok(vec![l7::run(rounds.unwrap_or(7))?]),
         "control" => Ok(vec![control::run(rounds.unwrap_or(5))?]),
-        other => bail!("there are l4, l4-e2e, l7 and control, not {other}"),
+        "load" => Ok(vec![load::run(rounds.unwrap_or(3))?]),
+        other => bail!("there are l4, l4-e2e, l7, control and load, not {other}"),
     }
 }
 

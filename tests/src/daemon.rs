@@ -164,6 +164,11 @@ impl<'a> Daemon<'a> {
         self.child.as_ref().map(Child::id)
     }
 
+    /// Whether `lb run` has ended by itself.
+    pub fn has_ended(&mut self) -> Result<bool> {
+        Ok(self.child.as_mut().context("not started")?.try_wait()?.is_some())
+    }
+
     /// Runs `lb <args> --instance NAME` inside the namespace.
     pub fn cli(&self, args: &[&str]) -> Result<Outcome> {
         let mut command = Command::new(&self.lb);

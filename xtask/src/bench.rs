@@ -32,6 +32,8 @@ enum Suite {
     L7,
     /// Time to build tables and to plan and apply changes
     Control,
+    /// Time until 100,000 routers are served, and their memory
+    Load,
 }
 
 /// Builds what is measured, optimised, and measures it.

@@ -72,7 +72,7 @@ fn unknown_service(snapshot: &Snapshot, words: &str) -> String {
         .keys()
         .flat_map(|id: &Id| {
             let short = format!("{}/{}", id.protocol, id.name);
-            [id.name.clone(), id.qualified(), short, id.to_string()]
+            [id.name.to_string(), id.qualified(), short, id.to_string()]
         })
         .collect();
     match nearest(words, qualified.iter().map(String::as_str)) {

@@ -157,7 +157,7 @@ fn router(r: &Router) -> RouterRow {
         middlewares: r.middlewares.iter().map(Id::qualified).collect(),
         tls: r.tls.is_some(),
         path: path_name(r.path).to_owned(),
-        why: r.why.clone(),
+        why: r.why.to_string(),
         ..RouterRow::default()
     }
 }

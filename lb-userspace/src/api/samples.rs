@@ -85,7 +85,7 @@ fn router(protocol: Protocol, name: &str) -> Router {
         entry_points: vec![name.to_owned()],
         service: Id::new(protocol, name, "file"),
         path: Path::Kernel,
-        why: "nothing needs userspace".to_owned(),
+        why: "nothing needs userspace".into(),
         rule: None,
         priority: 0,
         middlewares: Vec::new(),

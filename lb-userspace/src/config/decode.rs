@@ -5,8 +5,10 @@
 
 use std::sync::Arc;
 
+pub(crate) use super::by_name::{ByName, MANY};
 use super::{
     names::nearest,
+    trail::{Step, Trail},
     tree::{Key, Node, Pos, Value},
 };
 use crate::model::{Fault, Place};
@@ -16,13 +18,13 @@ use crate::model::{Fault, Place};
 pub(crate) struct Spot {
     pub(crate) file: Arc<str>,
     pub(crate) pos: Pos,
-    pub(crate) path: String,
+    pub(crate) path: Trail,
 }
 
 impl Spot {
     /// A fault at this place.
     pub(crate) fn fault(&self, message: impl Into<String>) -> Fault {
-        let (place, path) = (self.place(), self.path.clone());
+        let (place, path) = (self.place(), self.path.to_string());
         Fault { place, path, message: message.into(), hint: None, off: None }
     }
 
@@ -47,8 +49,8 @@ pub(crate) enum Field<T> {
     Absent,
     /// There, and its fault is reported already.
     Faulty,
-    /// There and sound.
-    Given(At<T>),
+    /// There and sound; in a box, as most keys of most objects aren't there.
+    Given(Box<At<T>>),
 }
 
 impl<T> Field<T> {
@@ -124,7 +126,9 @@ pub(crate) struct Cx {
     file: Arc<str>,
     /// Labels or keys as written, where places are told by these: [`Cx::flat`].
     keys: Option<Arc<[String]>>,
-    path: String,
+    path: Trail,
+    /// The same, once something below has needed it.
+    shared: Option<Arc<Trail>>,
     /// Of the key that leads here, or of the list item.
     here: Pos,
     /// In the order of the file, roughly.
@@ -135,7 +139,15 @@ impl Cx {
     /// At the root of a file.
     pub(crate) fn new(file: &str) -> Self {
         let here = Pos { line: 1, column: 1 };
-        Self { file: file.into(), keys: None, path: String::new(), here, faults: Vec::new() }
+        let (path, shared) = (Trail::default(), None);
+        Self { file: file.into(), keys: None, path, shared, here, faults: Vec::new() }
+    }
+
+    /// At the same place, with no faults yet.
+    pub(super) fn beside(&self) -> Self {
+        let (file, keys) = (Arc::clone(&self.file), self.keys.clone());
+        let (path, shared) = (self.path.clone(), self.shared.clone());
+        Self { file, keys, path, shared, here: self.here, faults: Vec::new() }
     }
 
     /// At the root of a tree made of `keys`, in which a place is the key's number (from 1), and how
@@ -149,7 +161,7 @@ impl Cx {
         if let Some(keys) = &self.keys {
             let key = (pos.line as usize).checked_sub(1).and_then(|at| keys.get(at));
             let written = key.and_then(|key| key.get(..pos.column as usize));
-            let path = written.unwrap_or(&self.path).to_owned();
+            let path = written.map_or_else(|| self.path.clone(), Trail::whole);
             return Spot { file: Arc::clone(&self.file), pos: Pos::default(), path };
         }
         Spot { file: Arc::clone(&self.file), pos, path: self.path.clone() }
@@ -173,12 +185,28 @@ impl Cx {
 
     /// Reads `node` one step further down; its place is the value's for scalars, the key's for
     /// objects and lists.
-    fn step<T: Decode>(&mut self, key: &str, pos: Pos, node: &Node) -> Field<T> {
-        let length = self.path.len();
-        push_key(&mut self.path, key);
+    pub(super) fn step<T: Decode>(&mut self, step: Step, pos: Pos, node: &Node) -> Field<T> {
+        let below = self.below(step);
+        let (path, shared) =
+            (std::mem::replace(&mut self.path, below), std::mem::take(&mut self.shared));
         let field = self.enter(pos, node);
-        self.path.truncate(length);
+        (self.path, self.shared) = (path, shared);
         field
+    }
+
+    /// The way to what is one step down.
+    fn below(&mut self, step: Step) -> Trail {
+        let shared = self.shared.get_or_insert_with(|| Arc::new(self.path.clone()));
+        Trail::below(shared, step)
+    }
+
+    /// A place one step down.
+    fn spot_below(&mut self, key: &Key) -> Spot {
+        let path = self.below(Step::Name(key.name.as_str().into()));
+        let before = std::mem::replace(&mut self.path, path);
+        let spot = self.spot(key.pos);
+        self.path = before;
+        spot
     }
 
     fn enter<T: Decode>(&mut self, pos: Pos, node: &Node) -> Field<T> {
@@ -188,24 +216,11 @@ impl Cx {
             _ => node.pos,
         };
         let field = match T::decode(node, self) {
-            Some(value) => Field::Given(At { value, spot: self.spot(at) }),
+            Some(value) => Field::Given(Box::new(At { value, spot: self.spot(at) })),
             None => Field::Faulty,
         };
         self.here = before;
         field
-    }
-}
-
-/// Appends a key to a path, quoted where it would be misread.
-fn push_key(path: &mut String, key: &str) {
-    if !path.is_empty() {
-        path.push('.');
-    }
-    let plain = |c: char| c.is_alphanumeric() || matches!(c, '-' | '_' | '/' | ':' | '@');
-    if !key.is_empty() && key.chars().all(plain) {
-        path.push_str(key);
-    } else {
-        path.push_str(&format!("{key:?}"));
     }
 }
 
@@ -217,9 +232,12 @@ pub(crate) fn is_on(text: &str) -> bool {
     text.is_empty() || text.eq_ignore_ascii_case("true")
 }
 
+/// As many keys as most objects may have.
+const KEYS: usize = 24;
+
 /// The keys of one object while they are being read.
 pub(crate) struct Fields<'n> {
-    entries: Vec<(&'n Key, &'n Node, bool)>,
+    pub(super) entries: Vec<(&'n Key, &'n Node, bool)>,
     known: Vec<&'static str>,
 }
 
@@ -236,7 +254,7 @@ impl<'n> Fields<'n> {
                 return None;
             }
         };
-        Some(Self { entries, known: Vec::new() })
+        Some(Self { entries, known: Vec::with_capacity(KEYS) })
     }
 
     /// Reads the key of these names, case aside; a second one is a fault.
@@ -249,7 +267,7 @@ impl<'n> Fields<'n> {
             }
             *taken = true;
             match &found {
-                None => found = Some((key, cx.step(names[0], key.pos, node))),
+                None => found = Some((key, cx.step(Step::Key(names[0]), key.pos, node))),
                 Some((first, _)) => cx.twice(key, first),
             }
         }
@@ -265,13 +283,7 @@ impl<'n> Fields<'n> {
             let why = refused
                 .iter()
                 .find(|(names, _)| names.iter().any(|name| name.eq_ignore_ascii_case(&key.name)));
-            let length = cx.path.len();
-            push_key(&mut cx.path, &key.name);
-            let mut fault = match why {
-                Some((_, why)) => cx.spot(key.pos).fault(*why),
-                None => cx.spot(key.pos).fault("unknown key"),
-            };
-            cx.path.truncate(length);
+            let mut fault = cx.spot_below(key).fault(why.map_or("unknown key", |(_, why)| *why));
             if why.is_none() {
                 let names = refused.iter().flat_map(|(names, _)| names.iter());
                 fault.hint = nearest(&key.name, self.known.iter().chain(names).copied());
@@ -283,53 +295,17 @@ impl<'n> Fields<'n> {
 
 impl Cx {
     /// Reports a key that stands for the second time.
-    fn twice(&mut self, key: &Key, first: &Key) {
-        let length = self.path.len();
-        push_key(&mut self.path, &key.name);
+    pub(super) fn twice(&mut self, key: &Key, first: &Key) {
         let line = first.pos.line;
         let message = if self.keys.is_some() {
-            format!("is the same key as {:?}; keep one", self.spot(first.pos).path)
+            format!("is the same key as {:?}; keep one", self.spot_below(first).path.to_string())
         } else if key.name == first.name {
             format!("stands twice, first in line {line}; keep one")
         } else {
             format!("is the same key as {:?} in line {line}; keep one", first.name)
         };
-        let fault = self.spot(key.pos).fault(message);
-        self.path.truncate(length);
+        let fault = self.spot_below(key).fault(message);
         self.faults.push(fault);
-    }
-}
-
-/// Objects by name, as in `services: {NAME: …}`, in the order of the file.
-#[derive(Clone, Debug)]
-pub(crate) struct ByName<T> {
-    pub(crate) objects: Vec<(String, At<T>)>,
-    /// Names whose objects couldn't be read at all: there, so that references to them resolve.
-    pub(crate) faulty: Vec<String>,
-}
-
-impl<T> Default for ByName<T> {
-    fn default() -> Self {
-        Self { objects: Vec::new(), faulty: Vec::new() }
-    }
-}
-
-impl<T: Decode> Decode for ByName<T> {
-    fn decode(node: &Node, cx: &mut Cx) -> Option<Self> {
-        let fields = Fields::of(node, cx)?;
-        let mut named = Self::default();
-        let mut seen = std::collections::HashMap::new();
-        for (key, node, _) in fields.entries {
-            if let Some(first) = seen.insert(key.name.as_str(), key) {
-                cx.twice(key, first);
-                continue;
-            }
-            match cx.step(&key.name, key.pos, node) {
-                Field::Given(at) => named.objects.push((key.name.clone(), at)),
-                Field::Absent | Field::Faulty => named.faulty.push(key.name.clone()),
-            }
-        }
-        Some(named)
     }
 }
 
@@ -348,14 +324,11 @@ impl<T: Decode> Decode for Vec<At<T>> {
             cx.expected(node, &example);
             return None;
         };
-        let mut list = Vec::new();
+        let mut list = Vec::with_capacity(items.len());
         for (i, item) in items.iter().enumerate() {
-            let length = cx.path.len();
-            cx.path.push_str(&format!("[{i}]"));
-            if let Field::Given(at) = cx.enter(item.pos, item) {
-                list.push(at);
+            if let Field::Given(at) = cx.step(Step::Item(i), item.pos, item) {
+                list.push(*at);
             }
-            cx.path.truncate(length);
         }
         Some(list)
     }

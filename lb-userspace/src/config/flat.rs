@@ -99,8 +99,8 @@ impl Tree {
                     // Switched on, by a key that has others below.
                     let is_switch = matches!(there.value, Value::Map(_)) && is_on(value);
                     if !is_switch {
-                        let first = self.spot(first).path;
-                        let why = match first == self.spot(pos).path {
+                        let first = self.spot(first).path.to_string();
+                        let why = match first == self.spot(pos).path.to_string() {
                             true => "stands twice; keep one".to_owned(),
                             false => format!("contradicts {first:?}; keep one"),
                         };

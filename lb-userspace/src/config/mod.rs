@@ -4,15 +4,18 @@
 
 pub(crate) mod address;
 pub(crate) mod build;
+mod by_name;
 pub(crate) mod decode;
 pub(crate) mod duration;
 pub(crate) mod flat;
 mod host;
 pub(crate) mod names;
+mod plain;
 mod raw;
 pub(crate) mod resolve;
 pub(crate) mod syntax;
 mod toml;
+pub(crate) mod trail;
 pub(crate) mod tree;
 mod url;
 pub(crate) mod values;

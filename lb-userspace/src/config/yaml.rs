@@ -6,16 +6,33 @@ use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_yaml::{Budget, DuplicateKeyPolicy, Location, Options, Spanned};
 
 use super::{
+    plain,
     syntax::SyntaxError,
     tree::{Key, Node, Pos, Value},
 };
 
+/// From this size on, in bytes, a text is tried as plain YAML first: some seconds count there. What
+/// people write by hand is read by the one parser of all YAML.
+const LARGE: usize = 1 << 20;
+
 /// Reads one document.
 pub(crate) fn parse(text: &str) -> Result<Node, SyntaxError> {
+    let plain = (text.len() >= LARGE).then(|| plain::parse(text)).flatten();
+    plain.map_or_else(|| parse_any(text), Ok)
+}
+
+/// Reads a document of whatever kind.
+pub(super) fn parse_any(text: &str) -> Result<Node, SyntaxError> {
     match serde_yaml::from_str_with_options::<Spanned<Value>>(text, options()) {
         Ok(node) => Ok(node.into()),
         Err(error) => Err(syntax_error(&error, text)),
     }
+}
+
+/// What a plain scalar stands for; `None` where it isn't one.
+pub(super) fn scalar(text: &str) -> Option<Value> {
+    let value = serde_yaml::from_str_with_options::<Value>(text, options()).ok()?;
+    (!matches!(value, Value::List(_) | Value::Map(_))).then_some(value)
 }
 
 /// YAML 1.2 booleans (`on` is a name, not a boolean); duplicate keys reach the decoder, which

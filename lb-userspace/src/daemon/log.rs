@@ -8,6 +8,9 @@ use tracing_subscriber::{
 
 use crate::model::{LogLevel, LogSettings};
 
+/// Changes of one reading that are listed.
+const LISTED: usize = 1_000;
+
 /// Changes the level later.
 #[derive(Debug)]
 pub(super) struct Log {
@@ -50,4 +53,12 @@ fn filter(level: LogLevel) -> EnvFilter {
         LogLevel::Error => "error",
     };
     EnvFilter::try_from_env("LB_LOG").unwrap_or_else(|_| EnvFilter::new(level))
+}
+
+/// Says what a reading changed: as much of it as somebody may want to read.
+pub(super) fn changes(changes: &[String]) {
+    changes.iter().take(LISTED).for_each(|change| tracing::info!("{change}"));
+    if changes.len() > LISTED {
+        tracing::info!("and {} more changes", changes.len() - LISTED);
+    }
 }

@@ -12,7 +12,7 @@ use super::{
     kernel::{self, KernelSide},
     leaving::Leaving,
     listeners::Listeners,
-    log::Log,
+    log::{self, Log},
     network::Network,
     notify,
     path::KernelPath,
@@ -191,7 +191,7 @@ impl Writer {
         let faults = self.faults.files.iter().filter(|fault| !before.contains(fault));
         faults.for_each(|fault| tracing::error!("{fault}"));
         reload.warnings.iter().for_each(|warning| tracing::warn!("{warning}"));
-        reload.changes.iter().for_each(|change| tracing::info!("{change}"));
+        log::changes(&reload.changes);
         self.tell_reload(reload);
         let success = reload.faults.is_empty();
         let status = ReloadStatus { time: now(), success, faults: self.faults.files.clone() };

@@ -33,6 +33,7 @@ mod detach;
 mod error;
 mod explain;
 mod flows;
+pub(crate) mod heap;
 mod layout;
 mod load;
 mod lock;

@@ -130,7 +130,7 @@ macro_rules! middlewares {
                     let field: Field<<$kind as Kind>::Raw> = fields.take(&[$name $(, $alias)*], cx);
                     faulty |= field.is_faulty();
                     if let Field::Given(at) = field {
-                        found.push(($name, Self::$kind(Box::new(at))));
+                        found.push(($name, Self::$kind(at)));
                     }
                 )+
                 fields.finish(REFUSED, cx);

@@ -1,8 +1,13 @@
 //! What an HTTP service has beyond what every service has, and services made of services.
 
-use std::{collections::BTreeMap, path::PathBuf, sync::Arc, time::Duration};
+use std::{
+    collections::BTreeMap,
+    path::PathBuf,
+    sync::{Arc, LazyLock},
+    time::Duration,
+};
 
-use super::Id;
+use super::{Id, Shared};
 
 /// The HTTP part of a load-balanced service.
 #[derive(Clone, Debug, PartialEq)]
@@ -37,6 +42,14 @@ impl Default for HttpBalancing {
             queue: 1024,
             queue_timeout: Duration::from_secs(5),
         }
+    }
+}
+
+impl HttpBalancing {
+    /// What services have that say nothing: the same object for all.
+    pub fn usual() -> Shared<Self> {
+        static USUAL: LazyLock<Shared<HttpBalancing>> = LazyLock::new(Shared::default);
+        USUAL.clone()
     }
 }
 

@@ -8,6 +8,7 @@ mod entry;
 mod events;
 mod fault;
 mod http;
+mod name;
 mod per_service;
 mod providers;
 mod registry;
@@ -16,7 +17,7 @@ mod settings;
 mod shared;
 mod update;
 
-use std::{collections::BTreeMap, fmt, net::SocketAddr, sync::Arc};
+use std::{borrow::Cow, collections::BTreeMap, fmt, net::SocketAddr, sync::Arc};
 
 pub use access_log::{AccessLog, Chosen, HeaderMode};
 pub use choice_key::ChoiceKey;
@@ -28,6 +29,7 @@ pub use http::{
     PassiveCheck, Pem, RouterTls, SameSite, Scheme, ServerOptions, TlsConfig, TlsOptions,
     TlsVersion, Transport,
 };
+pub use name::Name;
 pub use per_service::PerService;
 pub use providers::{
     ConsulCatalog, ConsulEndpoint, ConsulKv, DnsKind, DnsProvider, DnsService, Docker, Exposure,
@@ -127,14 +129,14 @@ pub struct Id {
     /// Which part of the configuration.
     pub protocol: Protocol,
     /// Name within provider and protocol.
-    pub name: String,
+    pub name: Name,
     /// Where it comes from: `file`, `docker`, ….
-    pub provider: String,
+    pub provider: Name,
 }
 
 impl Id {
     /// Builds an id.
-    pub fn new(protocol: Protocol, name: impl Into<String>, provider: impl Into<String>) -> Self {
+    pub fn new(protocol: Protocol, name: impl Into<Name>, provider: impl Into<Name>) -> Self {
         Self { protocol, name: name.into(), provider: provider.into() }
     }
 
@@ -164,9 +166,11 @@ impl Id {
     /// let id = Id::refer(Protocol::Http, "auth@docker", "file");
     /// assert_eq!(id.to_string(), "http/auth@docker");
     /// ```
-    pub fn refer(protocol: Protocol, written: &str, provider: &str) -> Self {
-        let (name, provider) = written.rsplit_once('@').unwrap_or((written, provider));
-        Self::new(protocol, name, provider)
+    pub fn refer(protocol: Protocol, written: &str, provider: impl Into<Name>) -> Self {
+        match written.rsplit_once('@') {
+            Some((name, provider)) => Self::new(protocol, name, provider),
+            None => Self::new(protocol, written, provider),
+        }
     }
 
     /// Reads what [`Self::to_string`] writes.
@@ -204,8 +208,8 @@ impl Id {
             _ => words,
         };
         match rest.rsplit_once('@') {
-            Some((name, provider)) => name == self.name && provider == self.provider,
-            None => rest == self.name,
+            Some((name, provider)) => self.name == name && self.provider == provider,
+            None => self.name == rest,
         }
     }
 }
@@ -228,7 +232,7 @@ pub struct Router {
     /// Who forwards.
     pub path: Path,
     /// Why that one, in half a sentence.
-    pub why: String,
+    pub why: Cow<'static, str>,
     /// `None` for a UDP router, and for a TCP one that takes all.
     pub rule: Option<Arc<Rule>>,
     /// As configured, or the length of the rule where it is 0.

@@ -95,7 +95,7 @@ mod tests {
         ) {
             let find = |service: &Service| (service.id.name.clone(), service.servers.len());
             let (mut services, mut found) = (BTreeMap::new(), PerService::default());
-            let mut last: Vec<(String, usize)> = Vec::new();
+            let mut last = Vec::new();
             for (name, servers) in changes {
                 let id = service(name, 0).id.clone();
                 match servers {

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, net::SocketAddr, time::Duration};
 
-use super::{Composed, HttpBalancing, Id, ServerOptions};
+use super::{Composed, HttpBalancing, Id, ServerOptions, Shared};
 
 /// A load-balanced service, with what is known of its backends now.
 #[derive(Clone, Debug, PartialEq)]
@@ -26,7 +26,7 @@ pub struct Service {
     /// As resolved, in order of address; removed ones that still drain included.
     pub backends: Vec<Backend>,
     /// What HTTP and TCP services have for the proxy; the default one for those that say nothing.
-    pub http: HttpBalancing,
+    pub http: Shared<HttpBalancing>,
     /// What it is made of in place of servers, with the weights in force.
     pub composed: Option<Composed>,
     /// Of a weighted service: the configured weight of each part whose weight was set at run time.
@@ -48,7 +48,7 @@ impl Service {
             drain_timeout: Duration::from_secs(300),
             servers: Vec::new(),
             backends: Vec::new(),
-            http: HttpBalancing::default(),
+            http: HttpBalancing::usual(),
             composed: None,
             part_weights: BTreeMap::new(),
             gone: false,

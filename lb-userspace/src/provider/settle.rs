@@ -27,7 +27,7 @@ pub(super) struct Key {
 /// A file that is sound in itself.
 #[derive(Clone, Debug)]
 pub(super) struct Good {
-    pub(super) bytes: Vec<u8>,
+    pub(super) bytes: Arc<Vec<u8>>,
     pub(super) document: Document,
 }
 
@@ -195,7 +195,7 @@ entryPoints:
     }
 
     fn good(document: Document) -> Arc<Good> {
-        Arc::new(Good { bytes: Vec::new(), document })
+        Arc::new(Good { bytes: Arc::default(), document })
     }
 
     fn key(is_dynamic: bool, provider: &'static str) -> Key {

@@ -76,7 +76,7 @@ pub struct Sources {
     entry_points: BTreeMap<String, EntryPoint>,
     dynamic: BTreeMap<&'static str, Dynamic>,
     /// As read last, faulty ones included.
-    last_read: BTreeMap<Key, Vec<u8>>,
+    last_read: BTreeMap<Key, Arc<Vec<u8>>>,
 }
 
 impl Sources {
@@ -147,7 +147,7 @@ impl Sources {
         let main = Key { is_dynamic: false, provider: PROVIDER, file: self.main.clone() };
         match (scope, self.good.get(&main)) {
             (Scope::Providers, Some(good)) => {
-                read.bytes.insert(main.clone(), good.bytes.clone());
+                read.bytes.insert(main.clone(), Arc::clone(&good.bytes));
                 read.take(main.clone(), Arc::clone(good));
             }
             _ => read.main(&main, &self.good),
@@ -272,7 +272,7 @@ struct Read {
     /// Providers of which something can't be read and has no earlier state.
     gaps: BTreeSet<&'static str>,
     faults: Vec<Fault>,
-    bytes: BTreeMap<Key, Vec<u8>>,
+    bytes: BTreeMap<Key, Arc<Vec<u8>>>,
     /// What faults of sources over a network call the place where they are.
     sources: BTreeSet<String>,
 }
@@ -332,7 +332,8 @@ impl Read {
     }
 
     fn parsed(&mut self, key: Key, bytes: Vec<u8>, parsed: build::Parsed, good: &Set) {
-        self.bytes.insert(key.clone(), bytes.clone());
+        let bytes = Arc::new(bytes);
+        self.bytes.insert(key.clone(), Arc::clone(&bytes));
         let file = Arc::new(Good { bytes, document: parsed.document });
         if parsed.faults.is_empty() {
             self.take(key, file);

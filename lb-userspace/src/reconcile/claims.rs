@@ -42,24 +42,23 @@ pub(super) fn claim(
     let (whole, sharing): (Vec<_>, Vec<_>) =
         candidates.into_iter().partition(|candidate| takes_all(candidate.config));
     let whole = give_way(whole, &sharing);
-    let mut routers = BTreeMap::new();
+    // Made a map at the end: of sorted ones that is quick, however many there are.
+    let mut routers = Vec::with_capacity(whole.len() + sharing.len());
     let mut in_kernel: HashMap<String, Id> = HashMap::new();
     for router in by_priority(whole, troubles) {
         if router.path == Path::Kernel {
             let names = router.entry_points.iter().cloned();
             in_kernel.extend(names.map(|name| (name, router.id.clone())));
         }
-        routers.insert(router.id.clone(), router);
+        routers.push((router.id.clone(), router));
     }
     for mut candidate in sharing {
         match share(&mut candidate, &in_kernel) {
-            Ok(()) => {
-                routers.insert(candidate.config.id.clone(), candidate.router);
-            }
+            Ok(()) => routers.push((candidate.config.id.clone(), candidate.router)),
             Err(trouble) => troubles.push(trouble),
         }
     }
-    routers
+    routers.into_iter().collect()
 }
 
 /// Routers of the kernel go through the proxy where others name their entry point as well.
@@ -80,7 +79,7 @@ fn give_way<'a>(whole: Vec<Candidate<'a>>, sharing: &[Candidate<'_>]) -> Vec<Can
         if let Some((point, other)) = with {
             router.path = Path::Proxy;
             router.priority = priority(config, Path::Proxy);
-            router.why = format!("shares entry point {:?} with {other}", point.name);
+            router.why = format!("shares entry point {:?} with {other}", point.name).into();
         }
     }
     whole
@@ -105,7 +104,7 @@ fn by_priority(mut whole: Vec<Candidate<'_>>, troubles: &mut Vec<Trouble>) -> Ve
             continue;
         }
         if let Some((name, holder)) = held {
-            router.why = format!("{}; {} has {name} by its priority", router.why, holder.id);
+            router.why = format!("{}; {} has {name} by its priority", router.why, holder.id).into();
         }
         router.entry_points.retain(|name| !holders.contains_key(name));
         holders.extend(router.entry_points.iter().map(|name| (name.clone(), config)));
@@ -131,7 +130,7 @@ fn share(candidate: &mut Candidate<'_>, in_kernel: &HashMap<String, Id>) -> Resu
         return Err(Trouble::off(fault(config, ".entryPoints", message), config));
     }
     if named {
-        router.why = why;
+        router.why = why.into();
     }
     Ok(())
 }

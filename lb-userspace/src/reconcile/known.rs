@@ -1,6 +1,6 @@
 //! What there is of all providers, and what of it is whole.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeSet, HashMap};
 
 use crate::{
     config::names::nearest,
@@ -10,8 +10,8 @@ use crate::{
 
 /// Objects by id; the first one where two providers have the same.
 pub(super) struct Known<'a> {
-    services: BTreeMap<&'a Id, &'a Service>,
-    middlewares: BTreeMap<&'a Id, &'a Middleware>,
+    services: HashMap<&'a Id, &'a Service>,
+    middlewares: HashMap<&'a Id, &'a Middleware>,
     transports: BTreeSet<&'a Id>,
     /// By provider and name.
     tls_options: BTreeSet<(&'a str, &'a str)>,
@@ -27,8 +27,8 @@ pub(super) struct Lack {
 impl<'a> Known<'a> {
     pub(super) fn of(dynamics: impl IntoIterator<Item = (&'a str, &'a Dynamic)>) -> Self {
         let mut known = Self {
-            services: BTreeMap::new(),
-            middlewares: BTreeMap::new(),
+            services: HashMap::new(),
+            middlewares: HashMap::new(),
             transports: BTreeSet::new(),
             tls_options: BTreeSet::new(),
         };

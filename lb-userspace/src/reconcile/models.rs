@@ -29,8 +29,11 @@ pub(super) fn apply(
             match entry_points.get(name).filter(|point| adds(&point.options)) {
                 None => plain.push(name.clone()),
                 Some(point) => {
-                    let name =
-                        if is_alone { id.name.clone() } else { format!("{name}-{}", id.name) };
+                    let name = if is_alone {
+                        id.name.clone()
+                    } else {
+                        format!("{name}-{}", id.name).into()
+                    };
                     let added = with(&router, point, Id { name, ..id.clone() });
                     out.insert(added.id.clone(), added);
                 }

@@ -1,5 +1,7 @@
 //! Who forwards a router: the kernel, or the proxy and why.
 
+use std::borrow::Cow;
+
 use crate::model::{
     Algorithm, Composed, EntryPoint, Path, PathChoice, Protocol, RouterConfig, Scheme, Service,
 };
@@ -12,14 +14,16 @@ pub(super) fn choose(
     config: &RouterConfig,
     points: &[&EntryPoint],
     service: Option<&Service>,
-) -> Result<(Path, String), String> {
+) -> Result<(Path, Cow<'static, str>), String> {
     let obstacle = of_router(config)
-        .or_else(|| points.iter().find_map(|point| of_entry_point(point, config.datapath)))
-        .or_else(|| service.and_then(of_service));
+        .or_else(|| {
+            points.iter().find_map(|point| of_entry_point(point, config.datapath)).map(Cow::from)
+        })
+        .or_else(|| service.and_then(of_service).map(Cow::from));
     match (obstacle, config.datapath) {
-        (None, PathChoice::Auto) => Ok((Path::Kernel, "needs nothing from userspace".to_owned())),
-        (None, PathChoice::Kernel) => Ok((Path::Kernel, "datapath: kernel".to_owned())),
-        (_, PathChoice::Proxy) => Ok((Path::Proxy, "datapath: proxy".to_owned())),
+        (None, PathChoice::Auto) => Ok((Path::Kernel, "needs nothing from userspace".into())),
+        (None, PathChoice::Kernel) => Ok((Path::Kernel, "datapath: kernel".into())),
+        (_, PathChoice::Proxy) => Ok((Path::Proxy, "datapath: proxy".into())),
         (Some(what), PathChoice::Auto) => Ok((Path::Proxy, what)),
         (Some(what), PathChoice::Kernel) => Err(format!("the kernel can't serve it: {what}")),
     }
@@ -30,17 +34,17 @@ pub(super) fn takes_all(config: &RouterConfig) -> bool {
     config.id.protocol != Protocol::Http && config.rule.is_none() && config.tls.is_none()
 }
 
-fn of_router(config: &RouterConfig) -> Option<String> {
+fn of_router(config: &RouterConfig) -> Option<Cow<'static, str>> {
     if config.id.protocol == Protocol::Http {
-        return Some("HTTP is the proxy's".to_owned());
+        return Some("HTTP is the proxy's".into());
     }
     if config.tls.is_some() {
-        return Some("it has TLS".to_owned());
+        return Some("it has TLS".into());
     }
     if let Some(rule) = &config.rule {
-        return Some(format!("it has the rule {}", rule.text()));
+        return Some(format!("it has the rule {}", rule.text()).into());
     }
-    (!config.middlewares.is_empty()).then(|| "it has middlewares".to_owned())
+    (!config.middlewares.is_empty()).then(|| "it has middlewares".into())
 }
 
 fn of_entry_point(point: &EntryPoint, choice: PathChoice) -> Option<String> {

@@ -35,7 +35,8 @@ struct Entry {
     present: bool,
     /// Whether any of its servers is a host name.
     is_named: bool,
-    members: BTreeMap<SocketAddr, Member>,
+    /// In boxes: most services have few, and a map has room for eleven.
+    members: BTreeMap<SocketAddr, Box<Member>>,
 }
 
 impl Roster {
@@ -44,7 +45,7 @@ impl Roster {
             let BackendId { service, address } = backend;
             let entry =
                 self.services.entry(service.clone()).or_insert_with(|| Entry::gone(&service));
-            entry.members.entry(address).or_insert_with(|| Member::adopted(address, up));
+            entry.members.entry(address).or_insert_with(|| Member::adopted(address, up).into());
             self.dirty.insert(service);
         }
     }
@@ -64,9 +65,9 @@ impl Roster {
                 continue;
             }
             match (&entry.config.health_check, &service.health_check) {
-                (_, None) => entry.members.values_mut().for_each(Member::end_checks),
+                (_, None) => entry.members.values_mut().for_each(|member| member.end_checks()),
                 (None, Some(_)) if entry.present => {
-                    entry.members.values_mut().for_each(Member::begin_checks);
+                    entry.members.values_mut().for_each(|member| member.begin_checks());
                 }
                 (_, Some(_)) => {}
             }
@@ -148,7 +149,7 @@ impl Roster {
                 !member.expired
                     && member.since.is_some_and(|since| now.saturating_sub(since) >= timeout)
             };
-            if entry.members.values().any(over) {
+            if entry.members.values().any(|member| over(member)) {
                 self.dirty.insert(id.clone());
             }
         }
@@ -202,7 +203,7 @@ fn weigh_parts(service: &mut Service, weights: &BTreeMap<Id, u32>) {
 
 fn unresolved(id: &Id, at: usize, server: &Server) -> Fault {
     Fault {
-        place: Place { file: id.provider.clone(), ..Place::default() },
+        place: Place { file: id.provider.as_str().into(), ..Place::default() },
         path: format!("{}.services.{}.loadBalancer.servers[{at}].address", id.protocol, id.name),
         message: format!("host name {:?} is not resolved yet; it gives no backend", server.host),
         hint: None,
@@ -243,6 +244,7 @@ impl Entry {
         }
         let mut service = Service::clone(config);
         service.gone = !*present;
+        service.backends.reserve_exact(members.len());
         for (&address, member) in members {
             let id = BackendId { service: config.id.clone(), address };
             let own = overrides.get(&id).copied().unwrap_or_default();
@@ -256,7 +258,7 @@ impl Entry {
     /// one address add up.
     fn wanted<'s>(
         servers: &'s [Server],
-        members: &BTreeMap<SocketAddr, Member>,
+        members: &BTreeMap<SocketAddr, Box<Member>>,
         names: &BTreeMap<String, Vec<IpAddr>>,
     ) -> BTreeMap<SocketAddr, (&'s Server, u32)> {
         let mut wanted: BTreeMap<SocketAddr, (&Server, u32)> = BTreeMap::new();
@@ -274,10 +276,10 @@ impl Entry {
         // After a restart the kernel knows backends before DNS has answered: until it does, those
         // on the right port stay.
         for server in unknown {
-            let presumed = |(address, member): &(&SocketAddr, &Member)| {
+            let presumed = |address: &SocketAddr, member: &Member| {
                 address.port() == server.port && !member.leaving
             };
-            for (&address, _) in members.iter().filter(presumed) {
+            for (&address, _) in members.iter().filter(|(address, one)| presumed(address, one)) {
                 wanted.entry(address).or_insert((server, server.weight));
             }
         }

@@ -215,7 +215,10 @@ impl Parser<'_> {
 fn one_or(mut parts: Vec<Expression>, join: fn(Vec<Expression>) -> Expression) -> Expression {
     match parts.len() {
         1 => parts.remove(0),
-        _ => join(parts),
+        _ => {
+            parts.shrink_to_fit();
+            join(parts)
+        }
     }
 }
 

@@ -14,6 +14,7 @@ mod health;
 pub(crate) mod kit;
 mod limits;
 pub(crate) mod load;
+mod many;
 mod messages;
 mod nats;
 mod observe;

@@ -147,7 +147,7 @@ fn object<'a>(entries: impl Iterator<Item = (&'a Id, Value)>) -> Map<String, Val
 
 /// A name as Traefik writes it in an object of `owner`'s provider.
 fn named(id: &Id, owner: &Id) -> String {
-    if id.provider == owner.provider { id.name.clone() } else { id.qualified() }
+    if id.provider == owner.provider { id.name.to_string() } else { id.qualified() }
 }
 
 /// `GET /api/version`.

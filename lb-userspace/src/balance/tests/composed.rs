@@ -39,7 +39,7 @@ fn again(
 ) -> Composition<Arc<Fake>> {
     let part = |id: &Id| {
         let is_up = AtomicBool::new(!are_down.contains(&id.name.as_str()));
-        Some(Arc::new(Fake { name: id.name.clone(), is_up }))
+        Some(Arc::new(Fake { name: id.name.to_string(), is_up }))
     };
     Composition::new(composed, &id("top"), old, part).expect("all parts")
 }
@@ -155,7 +155,7 @@ fn mirrors_get_their_percentage_exactly() {
 #[test]
 fn without_all_its_parts_there_is_none() {
     let part = |id: &Id| {
-        let fake = Fake { name: id.name.clone(), is_up: AtomicBool::new(true) };
+        let fake = Fake { name: id.name.to_string(), is_up: AtomicBool::new(true) };
         (id.name != "b").then(|| Arc::new(fake))
     };
     assert!(Composition::new(&weighted([1, 1, 1], None), &id("top"), None, part).is_none());

@@ -23,7 +23,7 @@ fn service(algorithm: Algorithm, weights: &[u32]) -> Service {
 }
 
 fn with_http(service: Service, http: HttpBalancing) -> Service {
-    Service { http, ..service }
+    Service { http: http.into(), ..service }
 }
 
 fn backend(at: usize, weight: u32) -> Backend {

@@ -54,7 +54,7 @@ fn balanced(
     let flush = balancer.forwarding.get().and_then(|raw| raw.flush_interval.get());
     let transport = balancer.transport.at();
     let transport = transport.map(|at| Reference::new(Kind::Transport, at, &service.id));
-    service.http = HttpBalancing {
+    let http = HttpBalancing {
         pass_host: balancer.pass_host.or(default.pass_host),
         sticky: balancer.sticky.get().and_then(|sticky| cookie(sticky, faults)),
         flush_interval: flush.map_or(default.flush_interval, |flush| flush.0),
@@ -64,6 +64,10 @@ fn balanced(
         queue: balancer.queue.get().map_or(default.queue, |n| n.u32()),
         queue_timeout: balancer.queue_timeout.or(default.queue_timeout),
     };
+    // Most say nothing, and share what that means.
+    if *service.http != http {
+        service.http = http.into();
+    }
     references.extend(transport);
 }
 

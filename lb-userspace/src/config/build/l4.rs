@@ -121,8 +121,8 @@ fn servers(
     servers
 }
 
-/// Finds servers that stand twice.
-pub(super) struct Once(HashMap<String, u32>);
+/// Finds servers that stand twice; nothing to do where there is one.
+pub(super) struct Once(Option<HashMap<String, u32>>);
 
 impl Once {
     pub(super) fn new(count: usize, spot: &Spot, faults: &mut Vec<Fault>) -> Self {
@@ -130,13 +130,14 @@ impl Once {
             let message = format!("{count} servers; one service has at most {MAX_SERVERS}");
             faults.push(spot.fault(message));
         }
-        Self(HashMap::new())
+        Self((count > 1).then(HashMap::new))
     }
 
     /// Backends are told apart by their addresses.
     pub(super) fn server(&mut self, server: &Server, spot: &Spot, faults: &mut Vec<Fault>) {
+        let Some(lines) = &mut self.0 else { return };
         let address = server.address();
-        if let Some(line) = self.0.insert(address.to_ascii_lowercase(), spot.pos.line) {
+        if let Some(line) = lines.insert(address.to_ascii_lowercase(), spot.pos.line) {
             let message = format!("{address:?} stands twice, first in line {line}");
             faults.push(spot.fault(message + "; keep one and give it the weight of both"));
         }

@@ -22,6 +22,7 @@ use std::{
     collections::{BTreeMap, BTreeSet},
     path::Path,
     sync::Arc,
+    thread,
 };
 
 pub(crate) use reference::{Kind, Reference};
@@ -31,13 +32,13 @@ pub(crate) use tls::TlsDraft;
 
 use super::{
     HostPorts,
-    decode::{At, ByName, Cx, Decode, Field, Spot},
+    decode::{At, ByName, Cx, Decode, Field, MANY, Spot},
     flat::Tree,
     raw, syntax,
 };
 use crate::{
     middleware::{self, Settings},
-    model::{Fault, Id, Protocol, Service, Shared, Transport},
+    model::{Fault, Id, Name, Protocol, Service, Shared, Transport},
 };
 
 /// One file, as far as it could be read.
@@ -188,7 +189,7 @@ fn decode<T: Decode>(file: &Path, bytes: &[u8]) -> (Option<T>, Vec<Fault>) {
 struct Builder<'f> {
     /// Where relative paths start.
     folder: &'f Path,
-    provider: &'f str,
+    provider: Name,
     document: Document,
     faults: Vec<Fault>,
 }
@@ -196,7 +197,7 @@ struct Builder<'f> {
 impl<'f> Builder<'f> {
     fn new(file: &'f Path, provider: &'f str, faults: Vec<Fault>) -> Self {
         let folder = file.parent().unwrap_or(Path::new(""));
-        Self { folder, provider, document: Document::default(), faults }
+        Self { folder, provider: provider.into(), document: Document::default(), faults }
     }
 
     fn dynamic(
@@ -230,7 +231,7 @@ impl<'f> Builder<'f> {
     }
 
     /// Builds objects by name.
-    fn named<T>(
+    fn named<T: Send>(
         &mut self,
         kind: Kind,
         protocol: Protocol,
@@ -240,12 +241,49 @@ impl<'f> Builder<'f> {
         self.document.unknown |= field.is_faulty();
         let ByName { objects, faulty } = field.into_value().unwrap_or_default();
         for name in faulty {
-            self.document.faulty.insert((kind, Id::new(protocol, name, self.provider)));
+            self.document.faulty.insert((kind, Id::new(protocol, name, &self.provider)));
         }
-        for (name, at) in objects {
-            object_name(&name, &at.spot, &mut self.faults);
-            build(self, Id::new(protocol, name, self.provider), at);
+        let mut objects = objects;
+        let others = match objects.len() {
+            MANY.. => objects.split_off(objects.len() / 2),
+            _ => Vec::new(),
+        };
+        let all = |builder: &mut Self, objects: Vec<(String, At<T>)>| {
+            for (name, at) in objects {
+                object_name(&name, &at.spot, &mut builder.faults);
+                build(builder, Id::new(protocol, name, &builder.provider), at);
+            }
+        };
+        if others.is_empty() {
+            return all(self, objects);
         }
+        let mut beside = self.beside();
+        thread::scope(|scope| {
+            scope.spawn(|| all(&mut beside, others));
+            all(self, objects);
+        });
+        self.append(beside);
+    }
+
+    /// One for a part of the objects.
+    fn beside(&self) -> Self {
+        let (folder, provider) = (self.folder, self.provider.clone());
+        Self { folder, provider, document: Document::default(), faults: Vec::new() }
+    }
+
+    /// Takes what that one has built.
+    fn append(&mut self, beside: Self) {
+        let Document { routers, services, middlewares, transports, faulty, warnings, .. } =
+            beside.document;
+        let document = &mut self.document;
+        document.routers.extend(routers);
+        document.services.extend(services);
+        document.middlewares.extend(middlewares);
+        document.transports.extend(transports);
+        document.faulty.extend(faulty);
+        document.warnings.extend(warnings);
+        document.unknown |= beside.document.unknown;
+        self.faults.extend(beside.faults);
     }
 
     fn middleware(&mut self, id: Id, raw: At<middleware::Raw>) {

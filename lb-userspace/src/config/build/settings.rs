@@ -14,6 +14,7 @@ use crate::{
         decode::{At, Field, Spot},
         names::nearest,
         raw,
+        trail::Trail,
     },
     model::{
         ApiSettings, Datapath, EntryPoint, Fault, InterfaceChoice, LogSettings, MetricsSettings,
@@ -186,7 +187,8 @@ fn nat(
     let ports = raw.ports.get().map_or(default.ports, |ports| (ports.0, ports.1));
     if let (Some((first, last)), Some(local)) = (host.overlap(ports.0, ports.1), host.local) {
         let spot = raw.ports.at().map(|at| at.spot.clone());
-        let spot = spot.unwrap_or(Spot { path: "datapath.nat.ports".to_owned(), ..origin.clone() });
+        let spot = spot
+            .unwrap_or_else(|| Spot { path: Trail::whole("datapath.nat.ports"), ..origin.clone() });
         faults.push(spot.fault(format!(
             "ports {}-{} overlap those that the host's own sockets choose from ({}-{}, \
              net.ipv4.ip_local_port_range): choose others, or reserve {first}-{last} in \

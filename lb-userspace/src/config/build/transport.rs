@@ -30,7 +30,7 @@ impl Builder<'_> {
         raw: &raw::LoadBalancer,
         spot: &Spot,
     ) -> At<Transport> {
-        let id = Id { name: format!("{}/own", service.name), ..service.clone() };
+        let id = Id { name: format!("{}/own", service.name).into(), ..service.clone() };
         let mut value = Transport::new(id);
         value.proxy_protocol = raw.proxy_protocol.get().map(version);
         if let Some(delay) = raw.termination_delay.get() {

@@ -6,8 +6,7 @@ mod names;
 mod routers;
 
 use std::{
-    borrow::Cow,
-    collections::{BTreeMap, BTreeSet},
+    collections::{BTreeMap, BTreeSet, HashMap},
     sync::Arc,
 };
 
@@ -15,7 +14,7 @@ use super::{
     build::{Document, Instance, Kind, MiddlewareDraft, Reference, RouterDraft, ServiceDraft},
     decode::{At, Spot},
 };
-use crate::model::{Dynamic, Fault, Id, Middleware, Off, Protocol, Transport};
+use crate::model::{Dynamic, Fault, Id, Middleware, Off, Protocol, Shared, Transport};
 use names::Names;
 
 /// What the files come to.
@@ -71,7 +70,7 @@ pub(crate) fn resolve(
         gaps,
         names,
         broken: BTreeSet::new(),
-        drafts: BTreeMap::new(),
+        drafts: HashMap::new(),
         resolved,
     };
     resolver.resolved.warnings.extend(instance.warnings.iter().cloned());
@@ -86,7 +85,7 @@ pub(crate) fn resolve(
         for draft in &document.routers {
             if resolver.names.is_first(Kind::Router, &draft.config.id, file, &draft.spot) {
                 let again = draft.under(instance.rule_syntax);
-                let draft = again.map_or(Cow::Borrowed(&**draft), Cow::Owned);
+                let draft = again.map_or_else(|| draft.clone(), Shared::from);
                 resolver.router(file, provider, draft);
             }
         }
@@ -102,7 +101,7 @@ struct Resolver<'d> {
     /// Middlewares that don't build: routers with them are off.
     broken: BTreeSet<Id>,
     /// Of the routers that may apply.
-    drafts: BTreeMap<Id, Cow<'d, RouterDraft>>,
+    drafts: HashMap<Id, Shared<RouterDraft>>,
     resolved: Resolved,
 }
 

@@ -1,6 +1,6 @@
 //! Which objects there are, and what to say of those that aren't.
 
-use std::collections::BTreeMap;
+use std::collections::HashMap;
 
 use super::{Cause, Refusal, Source, hinted};
 use crate::{
@@ -15,14 +15,15 @@ use crate::{
 /// The names of all files.
 pub(super) struct Names<'d> {
     /// Where each stands: the file's index, and the place in it.
-    objects: BTreeMap<(Kind, Id), (usize, &'d Spot)>,
+    objects: HashMap<(Kind, Id), (usize, &'d Spot)>,
     sources: Vec<Source<'d>>,
 }
 
 impl<'d> Names<'d> {
     /// Collects them; a name that stands twice is refused.
     pub(super) fn of(sources: &[Source<'d>], refused: &mut Vec<Refusal>) -> Self {
-        let mut names = Self { objects: BTreeMap::new(), sources: sources.to_vec() };
+        let count = sources.iter().map(|(_, document)| document.objects().count()).sum();
+        let mut names = Self { objects: HashMap::with_capacity(count), sources: sources.to_vec() };
         for (file, &(provider, document)) in sources.iter().enumerate() {
             let mut add = |kind, id: &Id, spot| names.add(kind, id, file, spot, refused);
             for draft in &document.services {

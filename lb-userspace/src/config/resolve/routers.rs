@@ -1,6 +1,6 @@
 //! Routers: what they name, who forwards them, and who has which entry point.
 
-use std::{borrow::Cow, collections::BTreeSet, net::IpAddr};
+use std::{collections::BTreeSet, net::IpAddr};
 
 use super::{Kind, Resolver, doesnt_build, hinted, names::label};
 use crate::{
@@ -9,7 +9,7 @@ use crate::{
         decode::{At, Spot},
         names::nearest,
     },
-    model::{EntryPoint, EntryPointOptions, Fault, Id, Off, Path, Protocol, Router},
+    model::{EntryPoint, EntryPointOptions, Fault, Id, Off, Path, Protocol, Router, Shared},
     reconcile,
 };
 
@@ -18,7 +18,7 @@ impl<'d> Resolver<'d> {
         &mut self,
         file: usize,
         provider: &'static str,
-        draft: Cow<'d, RouterDraft>,
+        draft: Shared<RouterDraft>,
     ) {
         let mut off = draft.off.clone();
         let refused = self.resolved.refused.len();
@@ -80,7 +80,8 @@ impl<'d> Resolver<'d> {
         for trouble in judged.troubles.into_iter().filter(|trouble| !trouble.waits) {
             let spot = self.drafts.get(&trouble.router).map(|draft| precise(draft, &trouble.fault));
             let place = spot.map_or_else(|| trouble.fault.place.clone(), |spot| spot.place());
-            let path = spot.map_or_else(|| trouble.fault.path.clone(), |spot| spot.path.clone());
+            let path =
+                spot.map_or_else(|| trouble.fault.path.clone(), |spot| spot.path.to_string());
             self.resolved.off.push(Fault { place, path, ..*trouble.fault });
             off.insert(trouble.router);
         }

@@ -70,7 +70,7 @@ pub(crate) struct Verdict {
 impl Verdict {
     pub(crate) fn new(service: &Id, address: SocketAddr, up: bool) -> Self {
         let protocol = service.protocol.name().to_owned();
-        let (name, provider) = (service.name.clone(), service.provider.clone());
+        let (name, provider) = (service.name.to_string(), service.provider.to_string());
         Self { protocol, name, provider, address, up }
     }
 

@@ -54,7 +54,7 @@ macro_rules! tcp_middlewares {
         /// As a file has it: exactly one kind.
         #[derive(Clone, Debug)]
         pub(crate) enum Raw {
-            $($kind(At<<$kind as Kind>::Raw>),)+
+            $($kind(Box<At<<$kind as Kind>::Raw>>),)+
         }
 
         impl Decode for Raw {

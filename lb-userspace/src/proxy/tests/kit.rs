@@ -180,7 +180,7 @@ impl Running {
             entry_points: vec!["web".into()],
             service: id.clone(),
             path: Path::Proxy,
-            why: String::new(),
+            why: "".into(),
             rule: Some(Arc::new(
                 Rule::parse("Host(`e.com`)", Protocol::Http, Syntax::Auto).unwrap(),
             )),

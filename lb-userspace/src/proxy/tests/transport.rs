@@ -57,7 +57,7 @@ fn add(
         entry_points: vec![if protocol == Protocol::Udp { "dns" } else { "web" }.into()],
         service: id.clone(),
         path: Path::Proxy,
-        why: String::new(),
+        why: "".into(),
         rule,
         priority: 0,
         middlewares: Vec::new(),

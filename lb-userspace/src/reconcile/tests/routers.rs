@@ -56,7 +56,7 @@ macro_rules! proxied {
             let snapshot = case.reload().unwrap();
             assert_eq!(case.faults(), [""; 0]);
             let router = &snapshot.routers[&service_id("web")];
-            assert_eq!((router.path, router.why.as_str()), (Path::Proxy, $why));
+            assert_eq!((router.path, &*router.why), (Path::Proxy, $why));
         })+
     };
 }
@@ -95,7 +95,7 @@ fn sni(name: &str) -> Arc<Rule> {
 fn a_plain_router_is_the_kernels() {
     let case = Case::web(&[A]);
     let router = &case.reconciler.snapshot().routers[&service_id("web")];
-    assert_eq!((router.path, router.why.as_str()), (Path::Kernel, "needs nothing from userspace"));
+    assert_eq!((router.path, &*router.why), (Path::Kernel, "needs nothing from userspace"));
     assert_eq!(
         (&router.entry_points[..], &router.service),
         (&["web".into()][..], &service_id("web"))

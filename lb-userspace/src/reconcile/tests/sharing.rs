@@ -48,7 +48,7 @@ fn an_http_router_goes_through_the_proxy() {
     case.dynamic.routers.push(http("app", &["web"], "app").into());
     let snapshot = case.start().unwrap();
     let router = &snapshot.routers[&http_id("app")];
-    assert_eq!((router.path, router.why.as_str()), (Path::Proxy, "HTTP is the proxy's"));
+    assert_eq!((router.path, &*router.why), (Path::Proxy, "HTTP is the proxy's"));
     assert_eq!(router.priority, "Host(`a.example`)".len() as i64);
     assert_eq!(case.faults(), [""; 0]);
 }

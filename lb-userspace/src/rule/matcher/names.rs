@@ -17,7 +17,11 @@ pub(in crate::rule) struct Names {
 
 impl Names {
     pub(super) fn build(arguments: &Arguments<'_>) -> Result<Self, String> {
-        let mut names = Self { patterns: Vec::new(), templates: Vec::new(), written: Vec::new() };
+        let mut names = Self {
+            patterns: Vec::with_capacity(arguments.values.len()),
+            templates: Vec::new(),
+            written: Vec::with_capacity(arguments.values.len()),
+        };
         for value in arguments.values {
             arguments.no_template(value)?;
             if arguments.is_v2() && has_braces(value) {

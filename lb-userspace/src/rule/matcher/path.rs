@@ -40,7 +40,7 @@ pub(super) fn split(
     arguments: &Arguments<'_>,
     template: fn(&str) -> Result<Pattern, String>,
 ) -> Result<(Vec<Box<str>>, Vec<Pattern>), String> {
-    let (mut paths, mut templates) = (Vec::new(), Vec::new());
+    let (mut paths, mut templates) = (Vec::with_capacity(arguments.values.len()), Vec::new());
     for value in arguments.values {
         if !value.starts_with('/') {
             return Err(format!("{value:?} doesn't begin with `/`"));

@@ -7,7 +7,7 @@ use crate::model::{
 };
 
 fn balancing(inner: &str) -> HttpBalancing {
-    service_of("http", inner).http
+    HttpBalancing::clone(&service_of("http", inner).http)
 }
 
 fn cookie(inner: &str) -> Cookie {

@@ -74,7 +74,7 @@ impl Case {
             entry_points: vec![name.into()],
             service: Self::id(service),
             path: Path::Kernel,
-            why: String::new(),
+            why: "".into(),
             rule: None,
             priority: 0,
             middlewares: Vec::new(),

@@ -66,7 +66,7 @@ fn plain_router(id: Id) -> Router {
         service: Id::new(id.protocol, id.name.clone(), "file"),
         id,
         path: Path::Proxy,
-        why: String::new(),
+        why: "".into(),
         rule: None,
         priority: 0,
         middlewares: Vec::new(),
@@ -186,7 +186,7 @@ impl World {
             Arrival::Http(_stream, session) => Handled::Http(session.map(|s| s.options)),
             Arrival::Refused(refusal) => Handled::Refused(refusal.label()),
             Arrival::Tcp(route, connection) => {
-                let name = route.id.name.clone();
+                let name = route.id.name.to_string();
                 serve(
                     connection,
                     route,
