@@ -51,6 +51,8 @@ pub(crate) enum Order {
 /// What a worker has for itself.
 #[derive(Default)]
 pub(crate) struct Worker {
+    /// Its own among those of the process, from 0.
+    pub(crate) number: usize,
     pub(crate) alarms: Alarms,
     pub(crate) buffers: Buffers,
     pub(crate) heads: Heads,
@@ -159,7 +161,7 @@ impl Handle {
             match runtime.enable_all().build_local(LocalOptions::default()) {
                 Ok(runtime) => {
                     let _told = made.send(Ok(()));
-                    runtime.block_on(run(inbox));
+                    runtime.block_on(run(number, inbox));
                 }
                 Err(error) => {
                     let _told = made.send(Err(error));
@@ -176,8 +178,8 @@ impl Handle {
     }
 }
 
-async fn run(mut inbox: mpsc::UnboundedReceiver<Order>) {
-    let worker = Rc::new(Worker::default());
+async fn run(number: usize, mut inbox: mpsc::UnboundedReceiver<Order>) {
+    let worker = Rc::new(Worker { number, ..Worker::default() });
     super::ask::this_thread_is(&worker);
     spawn_local(tick(Rc::clone(&worker)));
     let mut listening: Vec<Listening> = Vec::new();

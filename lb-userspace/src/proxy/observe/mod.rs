@@ -19,7 +19,7 @@ use std::{
 };
 
 pub(crate) use rate::Rate;
-pub(crate) use series::{Bounds, Key, Reading, Series};
+pub(crate) use series::{Bounds, Counted, Key, Reading, Series};
 
 use super::{
     Exchange,
@@ -144,27 +144,31 @@ pub(crate) fn finished(
     exchange: &Exchange,
 ) {
     let took = exchange.started.elapsed();
-    let key = key(exchange);
-    let traffic = (exchange.bytes_in, exchange.bytes_out);
+    let request = Counted {
+        key: key(exchange),
+        took,
+        bytes: (exchange.bytes_in, exchange.bytes_out),
+        worker: worker.number,
+    };
     let observing = entry.observing.load();
     let of_entry = table.options.observability;
     let of_route = route.map_or(Observability::default(), |route| route.observability);
     let (logs, counts, _) = of_route.over(&of_entry);
     if of_entry.metrics.unwrap_or(true) {
-        entry.stats.requests.count(&observing.bounds, key, took, traffic);
+        entry.stats.requests.count(&observing.bounds, &request);
     }
     if let Some(route) = route.filter(|_| counts) {
         if observing.metrics.routers {
-            route.stats.requests.count(&observing.bounds, key, took, traffic);
+            route.stats.requests.count(&observing.bounds, &request);
         }
         if let Some(service) = &exchange.service {
-            service.stats.requests.count(&observing.bounds, key, took, traffic);
+            service.stats.requests.count(&observing.bounds, &request);
             if exchange.retries > 0 {
                 service.stats.retries.fetch_add(u64::from(exchange.retries), Relaxed);
             }
             let server = exchange.server.as_ref();
             if let Some(stats) = server.and_then(|server| service.servers.get(&server.id())) {
-                stats.requests.count(&observing.bounds, key, took, traffic);
+                stats.requests.count(&observing.bounds, &request);
             }
         }
     }

@@ -107,12 +107,13 @@ impl Log {
             || !min_duration.is_zero() && took >= *min_duration
     }
 
-    /// Whether there is room for a line, which is taken.
-    fn admits(&self) -> bool {
-        let is_admitted =
-            self.counts.waiting.fetch_add(1, Relaxed) < self.settings.buffering as usize;
+    /// Whether there is room for a line beside `lines` that a worker has collected already. What
+    /// other workers have collected and not handed over is not looked at: each has an eighth of the
+    /// buffer at most.
+    fn admits(&self, lines: usize) -> bool {
+        let waiting = self.counts.waiting.load(Relaxed) + lines;
+        let is_admitted = waiting < self.settings.buffering as usize;
         if !is_admitted {
-            self.counts.waiting.fetch_sub(1, Relaxed);
             self.counts.dropped.fetch_add(1, Relaxed);
         }
         is_admitted
@@ -134,13 +135,13 @@ impl Batch {
         if !log.wants(facts.exchange, facts.took) {
             return;
         }
-        facts.count = log.counts.lines.fetch_add(1, Relaxed) + 1;
-        if !log.admits() {
-            return;
-        }
         if self.log.as_ref().is_none_or(|other| !Arc::ptr_eq(other, log)) {
             self.flush();
             self.log = Some(Arc::clone(log));
+        }
+        facts.count = log.counts.lines.fetch_add(1, Relaxed) + 1;
+        if !log.admits(self.lines) {
+            return;
         }
         line::write(&mut self.bytes, &log.settings, &log.kept, &facts, &mut self.stamp);
         self.lines += 1;
@@ -162,6 +163,7 @@ impl Batch {
         let fresh = Vec::with_capacity(self.bytes.capacity());
         let bytes = std::mem::replace(&mut self.bytes, fresh);
         let lines = std::mem::take(&mut self.lines);
+        log.counts.waiting.fetch_add(lines, Relaxed);
         let _ended = log.orders.send(Order::Lines(bytes, lines));
     }
 }

@@ -86,7 +86,7 @@ pub(super) fn address(out: &mut Vec<u8>, address: SocketAddr) {
 /// Appends what stands between quotes in JSON (RFC 8259 §7); bytes that are no UTF-8 become
 /// replacement characters.
 pub(super) fn json(out: &mut Vec<u8>, text: &[u8]) {
-    if text.iter().all(|byte| matches!(byte, b' '..=b'~') && !matches!(byte, b'"' | b'\\')) {
+    if is_plain(text) {
         return out.extend_from_slice(text);
     }
     for letter in String::from_utf8_lossy(text).chars() {
@@ -103,6 +103,9 @@ pub(super) fn json(out: &mut Vec<u8>, text: &[u8]) {
 /// Appends what stands between quotes in the common format: what would end it, or the line, is
 /// escaped as Apache does.
 pub(super) fn quoted(out: &mut Vec<u8>, text: &[u8]) {
+    if is_plain(text) {
+        return out.extend_from_slice(text);
+    }
     for &byte in text {
         match byte {
             b'"' | b'\\' => out.extend_from_slice(&[b'\\', byte]),
@@ -110,4 +113,12 @@ pub(super) fn quoted(out: &mut Vec<u8>, text: &[u8]) {
             _ => out.extend_from_slice(format!("\\x{byte:02x}").as_bytes()),
         }
     }
+}
+
+/// Whether a text stands between quotes as it is. All of it is looked at, without a branch, so that
+/// several bytes are at a time.
+fn is_plain(text: &[u8]) -> bool {
+    text.iter().fold(true, |is_plain, byte| {
+        is_plain & matches!(byte, b' '..=b'~') & (*byte != b'"') & (*byte != b'\\')
+    })
 }
