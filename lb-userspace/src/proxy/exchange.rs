@@ -137,6 +137,7 @@ pub struct Exchange {
     /// The service that was asked last.
     pub(crate) service: Option<Arc<Balanced>>,
     /// The trace that it is a part of.
+    #[cfg_attr(not(feature = "otel"), expect(dead_code, reason = "nothing is kept in this build"))]
     pub(crate) span: spans::Current,
     /// The target as it came.
     asked: Span,
