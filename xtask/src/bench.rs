@@ -42,7 +42,7 @@ enum Suite {
 /// When something can't be built or run, or a mark is missed.
 pub(crate) fn run(options: &Options) -> Result<()> {
     setup::run(Purpose::Bench)?;
-    let lb = build::run(true)?;
+    let lb = build::run(true, &[])?;
     let wrapper = ebpf::build_bench(&workspace::root(), &workspace::target()?)
         .map_err(|error| anyhow!(error))?;
     let suites = match options.suites.as_slice() {

@@ -8,8 +8,8 @@ use crate::setup::{self, Purpose};
 use crate::workspace;
 
 /// Builds the whole of `lb`, the eBPF object embedded by lb-userspace's build
-/// script, and returns the binary.
-pub(crate) fn run(release: bool) -> Result<PathBuf> {
+/// script, and returns the binary. Optimised it has these features, else all of them.
+pub(crate) fn run(release: bool, features: &[String]) -> Result<PathBuf> {
     setup::run(Purpose::Build)?;
     let mut cargo = workspace::cargo();
     // All packages, as tests and bench build them: of lb-userspace alone fewer features of what
@@ -17,6 +17,9 @@ pub(crate) fn run(release: bool) -> Result<PathBuf> {
     cargo.args(["build", "--locked", "--bins"]);
     if release {
         cargo.arg("--release");
+        cargo.args(features.iter().map(|name| format!("--features=lb-userspace/{name}")));
+    } else {
+        cargo.args(workspace::FEATURES);
     }
     workspace::run(&mut cargo)?;
     let profile = if release { "release" } else { "debug" };

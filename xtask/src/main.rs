@@ -33,6 +33,8 @@ enum Command {
         /// Optimised, as it is shipped
         #[arg(long)]
         release: bool,
+        #[command(flatten)]
+        features: Features,
     },
     /// Shows lb at work between a client and three backends, in under a minute
     Demo(demo::Options),
@@ -43,7 +45,14 @@ enum Command {
     /// Checks the invariants of ARCHITECTURE.md
     Tidy,
     /// Packs the optimised binary, examples, unit file and documentation
-    Dist,
+    Dist(Features),
+}
+
+#[derive(clap::Args)]
+struct Features {
+    /// What the optimised binary has beyond the default: otel (a debug build has everything)
+    #[arg(long, value_name = "NAME", value_delimiter = ',')]
+    features: Vec<String>,
 }
 
 fn main() -> ExitCode {
@@ -63,11 +72,11 @@ fn run(command: Command) -> anyhow::Result<()> {
             println!("all that lb needs is here");
             Ok(())
         }
-        Command::Build { release } => build::run(release).map(drop),
+        Command::Build { release, features } => build::run(release, &features.features).map(drop),
         Command::Demo(options) => demo::run(&options),
         Command::Test(options) => test::run(&options),
         Command::Bench(options) => bench::run(&options),
         Command::Tidy => tidy::run(),
-        Command::Dist => dist::run(),
+        Command::Dist(features) => dist::run(&features.features),
     }
 }

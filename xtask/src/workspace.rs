@@ -38,6 +38,10 @@ pub(crate) fn cargo() -> Command {
     cargo
 }
 
+/// What tests and debug builds have beyond the default features: everything, so that it is tested,
+/// and always the same, so that nothing is compiled twice.
+pub(crate) const FEATURES: [&str; 2] = ["--features", "lb-userspace/otel"];
+
 /// Any program, in the workspace.
 pub(crate) fn command(program: impl AsRef<OsStr>) -> Command {
     let mut command = Command::new(program);

@@ -52,6 +52,7 @@ pub(super) fn of(
             .chain(in_force.faults.iter().cloned())
             .chain(shared.nats.trouble())
             .chain(shared.registration.get())
+            .chain(in_force.proxy.span_trouble())
             .collect(),
     })
 }

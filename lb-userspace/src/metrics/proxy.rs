@@ -11,7 +11,7 @@ use crate::{
     model::Scheme,
     proxy::{
         View,
-        observe::{Key, Reading, Series},
+        observe::{Key, Reading, Series, spans},
     },
 };
 
@@ -38,7 +38,21 @@ pub(super) fn families(view: &View) -> Vec<MetricFamily> {
         let help = "Lines of the access log that were left out, because too many waited.";
         all.counter("lb_access_log_dropped_total", help, &[], log.dropped());
     }
+    if let Some(sent) = &view.observing.load().spans {
+        of_spans(&mut all, &sent.reading());
+    }
     all.finish()
+}
+
+fn of_spans(all: &mut Families, reading: &spans::Reading) {
+    let help = "Spans that the collector took.";
+    all.counter("lb_spans_exported_total", help, &[], reading.exported);
+    let help = "Spans that reach nobody, by reason.";
+    for (reason, count) in reading.dropped {
+        all.counter("lb_spans_dropped_total", help, &[("reason", reason)], count);
+    }
+    let help = "Attempts to send spans that came to nothing.";
+    all.counter("lb_span_export_failures_total", help, &[], reading.failures);
 }
 
 fn entry_points(all: &mut Families, view: &View, with_requests: bool) {

@@ -15,6 +15,7 @@ mod registry;
 mod service;
 mod settings;
 mod shared;
+mod tracing;
 mod update;
 
 use std::{borrow::Cow, collections::BTreeMap, fmt, net::SocketAddr, sync::Arc};
@@ -47,6 +48,7 @@ pub use settings::{
 
 pub use crate::rule::Rule;
 pub use shared::Shared;
+pub use tracing::{Collector, Tracing};
 pub use update::{Dynamic, PathChoice, RouterConfig};
 
 /// Everything that is in force, replaced whole and never changed.

@@ -4,7 +4,7 @@ use std::{net::IpAddr, net::SocketAddr, path::PathBuf, sync::Arc, time::Duration
 
 use super::{
     AccessLog, ChoiceKey, ConsulCatalog, ConsulKv, DnsProvider, Docker, EventSettings,
-    HttpProvider, NatsProvider, Registration, RegistrySettings, Swarm, Transport,
+    HttpProvider, NatsProvider, Registration, RegistrySettings, Swarm, Tracing, Transport,
 };
 
 /// Settings of the instance.
@@ -40,6 +40,8 @@ pub struct Settings {
     pub log: LogSettings,
     /// `accessLog`, where requests are logged.
     pub access_log: Option<Arc<AccessLog>>,
+    /// `tracing`, where requests become spans.
+    pub tracing: Option<Arc<Tracing>>,
     /// `events`, where it says something.
     pub events: Option<Arc<EventSettings>>,
     /// `registry`, where lb runs one.

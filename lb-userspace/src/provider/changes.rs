@@ -25,6 +25,7 @@ pub(super) fn settings(old: &Settings, new: &Settings, changes: &mut Vec<String>
         ("metrics", old.metrics != new.metrics),
         ("log", old.log != new.log),
         ("accessLog", old.access_log != new.access_log),
+        ("tracing", old.tracing != new.tracing),
         ("events", old.events != new.events),
         ("ping", old.ping != new.ping),
         ("certificatesResolvers", old.resolvers != new.resolvers),
@@ -348,8 +349,9 @@ mod tests {
     }
 
     macro_rules! rows {
-        ($($name:ident: $changes:expr => [$($line:literal),*];)*) => {
+        ($($(#[$meta:meta])* $name:ident: $changes:expr => [$($line:literal),*];)*) => {
             $(
+                $(#[$meta])*
                 #[test]
                 fn $name() {
                     let lines: &[&str] = &[$($line),*];
@@ -393,6 +395,8 @@ mod tests {
         tls_options: changes("tls: {}", "tls: { options: { o: {} } }") => ["tls.options.o: added"];
         the_default_certificate: changes("tls: {}", "tls: { stores: { default: { defaultCertificate: { certFile: a, keyFile: b } } } }") => ["tls.stores.default: changed"];
         an_entry_points_options: changes("entryPoints: { e: { address: ':1' } }", "entryPoints: { e: { address: ':1', asDefault: true, http: { maxHeaders: 9 } } }") => ["entry point e: asDefault changed, http changed"];
+        #[cfg(feature = "otel")]
+        the_tracing: changes("tracing: {}", "tracing: { sampleRate: 0.1 }") => ["tracing: changed"];
         the_access_log: changes("{}", "accessLog: {}") => ["accessLog: changed"];
         a_rule: of_router("service: s", "service: s, rule: 'HostSNI(`a`)'") => ["router tcp/r@file: rule none → HostSNI(`a`)"];
         tls_of_a_router: of_router("service: s", "service: s, tls: {}") => ["router tcp/r@file: tls changed"];

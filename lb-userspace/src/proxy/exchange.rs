@@ -11,6 +11,7 @@ use super::{
     Head, Reply,
     body::Body,
     head::{Class, Span, Version},
+    observe::spans,
     table::Balanced,
 };
 use crate::balance::Server;
@@ -135,6 +136,9 @@ pub struct Exchange {
     pub(crate) body_was_taken: bool,
     /// The service that was asked last.
     pub(crate) service: Option<Arc<Balanced>>,
+    /// The trace that it is a part of.
+    #[cfg_attr(not(feature = "otel"), expect(dead_code, reason = "nothing is kept in this build"))]
+    pub(crate) span: spans::Current,
     /// The target as it came.
     asked: Span,
 }
@@ -161,6 +165,7 @@ impl Exchange {
             broke: None,
             body_was_taken: false,
             service: None,
+            span: spans::Current::default(),
         }
     }
 

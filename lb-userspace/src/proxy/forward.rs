@@ -7,6 +7,7 @@ use super::{
     Answer, Body, BodyError, Exchange, Outcome, Reply, Retry, Step,
     alarm::Alarm,
     http2, mirror,
+    observe::spans,
     table::{Balanced, Route, Slot, Target, key},
     upstream::{
         self, ConnectError, SendError, UpstreamBody,
@@ -183,7 +184,10 @@ async fn attempt_once(
 ) -> Result<(), Failure> {
     for dispatch in 1.. {
         let ticket = pick(service, exchange, avoid).await?;
-        match over(worker, service, ticket, exchange, alarm).await {
+        spans::asks(exchange);
+        let tried = over(worker, service, ticket, exchange, alarm).await;
+        spans::asked(exchange, tried.as_ref().err().map(Tried::reason));
+        match tried {
             Err(Tried::Unreachable(server, why)) => {
                 avoid.push(server);
                 if dispatch >= REDISPATCHES || avoid.len() >= service.group().len() {
@@ -220,6 +224,15 @@ enum Tried {
     /// This server can't be connected to, for this reason: nothing was sent.
     Unreachable(u64, &'static str),
     Failed(Failure),
+}
+
+impl Tried {
+    fn reason(&self) -> &'static str {
+        match self {
+            Self::Unreachable(_, reason) => reason,
+            Self::Failed(failure) => failure.reply.reason,
+        }
+    }
 }
 
 /// One server, on a connection kept alive or a new one.

@@ -14,7 +14,7 @@ use tokio::sync::oneshot;
 
 use super::{
     Internals, View,
-    observe::{Observing, log::Log},
+    observe::{Observing, log::Log, spans::Spans},
     table::Tables,
     udp,
     worker::{Handle, Order},
@@ -23,7 +23,7 @@ use crate::model::{self, EntryPoint, Id, Path, Router, Snapshot};
 
 /// Connections that may wait to be accepted, for each worker.
 const BACKLOG: i32 = 4096;
-/// How long the end waits for the access log.
+/// How long the end waits for the access log, and for spans.
 const LAST_LINES: Duration = Duration::from_secs(2);
 
 /// Where and for what.
@@ -164,13 +164,15 @@ impl Proxy {
         }
     }
 
-    /// What is counted and logged follows the settings. A log that can't be opened leaves the old
-    /// one in place.
+    /// What is counted, logged and traced follows the settings. A log that can't be opened leaves
+    /// the old one in place, and so do spans that can't be sent.
     fn observe(&mut self, snapshot: &Snapshot) {
         let settings = &snapshot.settings;
         let old = self.tables.observing.load_full();
         let is_same = old.log.as_ref().map(|log| log.settings()) == settings.access_log.as_ref();
-        if is_same && old.metrics == settings.metrics {
+        let spans_are_same =
+            old.spans.as_ref().map(|spans| spans.settings()) == settings.tracing.as_ref();
+        if is_same && spans_are_same && old.metrics == settings.metrics {
             return;
         }
         let log = match &settings.access_log {
@@ -184,7 +186,18 @@ impl Proxy {
                 }
             },
         };
-        let mut new = Observing::new(settings.metrics.clone(), log);
+        let spans = match &settings.tracing {
+            None => None,
+            Some(_) if spans_are_same => old.spans.clone(),
+            Some(wanted) => match Spans::start(wanted, old.spans.as_deref()) {
+                Ok(spans) => Some(Arc::new(spans)),
+                Err(error) => {
+                    self.faults.push(format!("tracing: {error}"));
+                    old.spans.clone()
+                }
+            },
+        };
+        let mut new = Observing::new(settings.metrics.clone(), log, spans);
         if new.bounds == old.bounds {
             new.bounds = Arc::clone(&old.bounds);
         }
@@ -203,8 +216,12 @@ impl Proxy {
             // A worker that is gone has nothing left to end.
             let _gone = end.await;
         }
-        if let Some(log) = &self.tables.observing.load().log {
+        let observing = self.tables.observing.load();
+        if let Some(log) = &observing.log {
             log.sync(LAST_LINES);
+        }
+        if let Some(spans) = &observing.spans {
+            spans.sync(LAST_LINES);
         }
     }
 

@@ -116,6 +116,11 @@ impl View {
         all
     }
 
+    /// Why spans don't reach their collector now, if they don't.
+    pub(crate) fn span_trouble(&self) -> Option<String> {
+        self.observing.load().spans.as_ref()?.trouble()
+    }
+
     /// A second has passed: rates are made of what came meanwhile.
     pub(crate) fn tick(&self) {
         for slot in self.slots.values() {

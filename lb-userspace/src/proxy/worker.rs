@@ -26,7 +26,7 @@ use super::{
     clock::Clock,
     cuts::Cuts,
     http2::Senders,
-    observe::{self, log::Batch},
+    observe::{self, log::Batch, spans},
     splice::Pipes,
     table::Entry,
     udp,
@@ -63,6 +63,7 @@ pub(crate) struct Worker {
     pub(crate) senders: Senders,
     /// Lines of the access log.
     pub(crate) lines: RefCell<Batch>,
+    pub(crate) spans: RefCell<spans::Batch>,
     connections: Cell<usize>,
     is_draining: Cell<bool>,
     drain: Notify,
@@ -267,6 +268,7 @@ async fn drain(worker: Rc<Worker>, patience: Duration, done: oneshot::Sender<()>
     // What has not ended by then is cut off with the process.
     let _late = tokio::time::timeout(patience, empty).await;
     worker.lines.borrow_mut().flush();
+    worker.spans.borrow_mut().flush();
     let _gone = done.send(());
 }
 
@@ -279,6 +281,7 @@ async fn tick(worker: Rc<Worker>) {
         worker.alarms.tick();
         worker.clock.tick();
         worker.lines.borrow_mut().flush();
+        worker.spans.borrow_mut().flush();
         if count % 10 == 0 {
             worker.pool.sweep(|_| true);
             worker.cuts.tick();

@@ -3,6 +3,7 @@
 mod addresses;
 mod balance;
 mod certs;
+mod collector;
 mod composed;
 mod deploy;
 mod ending;
@@ -22,6 +23,7 @@ mod reload;
 mod routing;
 mod shared;
 mod shift;
+mod spans;
 mod streams;
 mod takeover;
 mod tls;

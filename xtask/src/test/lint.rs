@@ -10,7 +10,11 @@ pub(super) fn fmt() -> Result<()> {
 
 pub(super) fn clippy() -> Result<()> {
     const DENIED: [&str; 3] = ["--", "-D", "warnings"];
-    run(cargo().args(["clippy", "--locked", "--all-targets"]).args(DENIED))?;
+    let all = ["clippy", "--locked", "--all-targets"];
+    run(cargo().args(all).args(workspace::FEATURES).args(DENIED))?;
+    // What is shipped has fewer features.
+    let shipped = ["clippy", "--locked", "--package", "lb-userspace", "--lib", "--bins"];
+    run(cargo().args(shipped).args(DENIED))?;
     // The kernel programs are checked as if for the host: clippy needs `core`
     // of its own compiler, which is not the one that knows BPF. A folder of
     // its own keeps these flags from rebuilding everything else.

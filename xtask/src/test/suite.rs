@@ -29,7 +29,7 @@ impl Count {
 /// # Errors
 /// When cargo fails.
 pub(super) fn build_binaries() -> Result<()> {
-    workspace::run(cargo().args(["build", "--locked", "--bins"]))
+    workspace::run(cargo().args(["build", "--locked", "--bins"]).args(workspace::FEATURES))
 }
 
 /// Runs `cargo test` for these targets of every package and adds to `count`.
@@ -61,7 +61,8 @@ fn follow_to_the_end(
     count: &mut Count,
 ) -> Result<()> {
     // Always the same packages: another choice of them has other features on, and compiles anew.
-    command.args(["test", "--locked", "--no-fail-fast"]).args(targets).arg("--").args(filter);
+    command.args(["test", "--locked", "--no-fail-fast"]).args(workspace::FEATURES);
+    command.args(targets).arg("--").args(filter);
     let mut child = command
         .stdin(Stdio::null())
         .stdout(Stdio::piped())

@@ -86,7 +86,7 @@ pub(super) fn overview(snapshot: &Snapshot, troubles: &Troubles, providers: &[St
         "tcp": with_middlewares(Protocol::Tcp),
         "udp": part(Protocol::Udp),
         "features": {
-            "tracing": "",
+            "tracing": if snapshot.settings.tracing.is_some() { "OpenTelemetry" } else { "" },
             "metrics": "Prometheus",
             "accessLog": snapshot.settings.access_log.is_some(),
         },

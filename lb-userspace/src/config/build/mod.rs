@@ -16,6 +16,7 @@ mod registry;
 mod router;
 mod settings;
 mod tls;
+mod tracing;
 mod transport;
 
 use std::{

@@ -7,7 +7,7 @@ use std::{
     time::Duration,
 };
 
-use super::{Reference, Spots, access_log, entry, events, providers, registry, transport};
+use super::{Reference, Spots, access_log, entry, events, providers, registry, tracing, transport};
 use crate::{
     config::{
         HostPorts,
@@ -78,6 +78,7 @@ pub(super) fn build(
         };
     }
     instance.settings.access_log = access_log::build(&main.access_log, folder);
+    instance.settings.tracing = tracing::build(&main.tracing, folder, faults);
     instance.settings.events = events::build(&main.events, folder, faults);
     instance.settings.registry = registry::build(&main.registry, faults);
     instance.settings.ping = ping(&main.ping, &mut instance);

@@ -16,6 +16,7 @@ mod providers;
 mod registry;
 mod router;
 mod tls;
+mod tracing;
 mod transport;
 
 pub(crate) use access_log::{AccessLog, FieldMode, Format as AccessFormat};
@@ -39,6 +40,7 @@ pub(crate) use providers::{
 pub(crate) use registry::{Label, Registry};
 pub(crate) use router::{Domain, Observability, RouterTls};
 pub(crate) use tls::{Certificate, KeyPair, Tls, TlsOptions};
+pub(crate) use tracing::{OtlpHttp, Tracing};
 pub(crate) use transport::{
     ForwardingTimeouts, HttpTransport, ProxyProtocol, TcpClientTls, TcpTransport,
 };
@@ -56,6 +58,7 @@ object! {
         metrics: Metrics = "metrics",
         log: Log = "log",
         access_log: AccessLog = "accessLog",
+        tracing: Tracing = "tracing",
         events: Events = "events",
         ping: Ping = "ping",
         core: instance::Core = "core",
@@ -71,7 +74,6 @@ object! {
     }
     refused {
         "acme" => "v1's `acme` stands under certificatesResolvers.NAME",
-        "tracing" => "sending spans isn't done yet; trace context (W3C) is passed on without it",
         "experimental" => "lb has no plugins: remove this",
         "hostResolver" => "lb flattens no CNAMEs: remove this",
         "spiffe" => "SPIFFE isn't done yet",

@@ -48,7 +48,7 @@ object! {
         tracing: bool = "tracing",
     }
     refused {
-        "traceVerbosity" => "lb makes one span for each request: remove this",
+        "traceVerbosity" => "lb makes a span for each request and one for each time a server is asked: remove this",
     }
 }
 

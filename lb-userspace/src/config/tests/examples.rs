@@ -12,8 +12,9 @@ fn configs() -> PathBuf {
 const INSTALLED: &str = "there is no /etc/lb/tls/";
 
 macro_rules! examples {
-    ($($name:ident: $file:literal, $routers:literal routers, $services:literal services;)*) => {
+    ($($(#[$meta:meta])* $name:ident: $file:literal, $routers:literal routers, $services:literal services;)*) => {
         $(
+            $(#[$meta])*
             #[test]
             fn $name() {
                 let file = configs().join($file);
@@ -57,6 +58,8 @@ examples! {
     registry: "registry.yaml", 0 routers, 0 services;
     consul: "consul.yaml", 0 routers, 0 services;
     canary: "canary.yaml", 3 routers, 5 services;
+    #[cfg(feature = "otel")]
+    tracing: "tracing.yaml", 1 routers, 1 services;
 }
 
 #[test]

@@ -40,8 +40,8 @@ fn check(name: &str) {
 
 /// A named test for each golden file.
 macro_rules! golden {
-    ($($name:ident)*) => {
-        $( #[test] fn $name() { check(stringify!($name)); } )*
+    ($($(#[$meta:meta])* $name:ident)*) => {
+        $( $(#[$meta])* #[test] fn $name() { check(stringify!($name)); } )*
 
         #[test]
         fn every_input_has_a_test() {
@@ -395,7 +395,10 @@ golden! {
     metrics_label_flags
     ping_status
     ping_of_udp
-    tracing_refused
+    #[cfg(feature = "otel")]
+    tracing_grpc
+    #[cfg(feature = "otel")]
+    tracing_keys
     middleware_without_kind
     middleware_of_two_kinds
     middleware_plugin

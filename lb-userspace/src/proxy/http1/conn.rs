@@ -229,6 +229,7 @@ impl Conn {
     ) -> Next {
         table.prepare(exchange);
         let route = table.route(exchange);
+        observe::spans::begin(&self.entry, table, route.map(|route| &**route), exchange);
         let reached = match route {
             Some(route) => forward::run(&self.worker, route, exchange, &self.alarm).await,
             None => {

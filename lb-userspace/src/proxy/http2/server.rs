@@ -147,6 +147,7 @@ async fn exchange(
     } else {
         table.prepare(&mut exchange);
         route = table.route(&exchange).cloned();
+        observe::spans::begin(&entry, &table, route.as_deref(), &mut exchange);
         match &route {
             Some(route) => {
                 let alarm = worker.alarms.alarm();

@@ -3,6 +3,11 @@
 pub(crate) mod log;
 mod rate;
 mod series;
+#[cfg(feature = "otel")]
+pub(crate) mod spans;
+#[cfg(not(feature = "otel"))]
+#[path = "no_spans.rs"]
+pub(crate) mod spans;
 
 use std::{
     collections::HashMap,
@@ -34,17 +39,22 @@ pub(crate) struct Observing {
     pub(crate) metrics: MetricsSettings,
     pub(crate) bounds: Arc<Bounds>,
     pub(crate) log: Option<Arc<log::Log>>,
+    pub(crate) spans: Option<Arc<spans::Spans>>,
 }
 
 impl Observing {
-    pub(crate) fn new(metrics: MetricsSettings, log: Option<Arc<log::Log>>) -> Self {
-        Self { bounds: Arc::new(Bounds::new(&metrics.buckets)), metrics, log }
+    pub(crate) fn new(
+        metrics: MetricsSettings,
+        log: Option<Arc<log::Log>>,
+        spans: Option<Arc<spans::Spans>>,
+    ) -> Self {
+        Self { bounds: Arc::new(Bounds::new(&metrics.buckets)), metrics, log, spans }
     }
 }
 
 impl Default for Observing {
     fn default() -> Self {
-        Self::new(MetricsSettings::default(), None)
+        Self::new(MetricsSettings::default(), None, None)
     }
 }
 
@@ -171,6 +181,7 @@ pub(crate) fn finished(
     if let Some(log) = observing.log.as_ref().filter(|_| logs) {
         log::line(worker, log, entry, route, exchange, took);
     }
+    spans::finished(worker, route, exchange);
 }
 
 /// What came was no request.

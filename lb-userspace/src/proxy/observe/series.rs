@@ -48,6 +48,12 @@ pub(crate) fn method(name: &str) -> u8 {
     METHODS.iter().position(|method| *method == name).unwrap_or(METHODS.len()) as u8
 }
 
+/// Whether a method is one of those.
+#[cfg(feature = "otel")]
+pub(crate) fn is_known(method: &str) -> bool {
+    METHODS.contains(&method)
+}
+
 impl Key {
     /// Never 0, which is an empty slot.
     fn word(self) -> u32 {

@@ -22,6 +22,8 @@ mod routers;
 mod servers;
 mod services;
 mod suggestions;
+#[cfg(feature = "otel")]
+mod tracing;
 mod warnings;
 
 use std::{net::IpAddr, time::Duration};
