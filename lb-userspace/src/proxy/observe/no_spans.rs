@@ -8,7 +8,7 @@ use crate::model::Tracing;
 
 /// Of an exchange: none.
 #[derive(Default)]
-pub(crate) struct Current;
+pub(crate) struct Current {}
 
 /// Of a worker: none.
 #[derive(Default)]
