@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 
-use super::Troubles;
+use super::{Troubles, listed};
 use crate::model::{Id, Protocol, Snapshot};
 
 /// `GET /api/{http,tcp}/middlewares`, by id: those in force, and those that don't build.
@@ -14,14 +14,7 @@ pub(in super::super) fn middlewares(
     protocol: Protocol,
 ) -> BTreeMap<Id, Value> {
     let all = snapshot.middlewares.keys().chain(troubles.middlewares.keys());
-    let of = all.filter(|id| id.protocol == protocol);
-    of.map(|id| {
-        let mut value = info(snapshot, id, troubles);
-        value["name"] = json!(id.qualified());
-        value["provider"] = json!(id.provider);
-        (id.clone(), value)
-    })
-    .collect()
+    listed(all, protocol, |id| info(snapshot, id, troubles))
 }
 
 pub(super) fn info(snapshot: &Snapshot, id: &Id, troubles: &Troubles) -> Value {

@@ -6,6 +6,8 @@ mod middlewares;
 mod routers;
 mod services;
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
@@ -139,6 +141,22 @@ pub(super) fn rawdata(snapshot: &Snapshot, troubles: &Troubles) -> Value {
     // Traefik leaves empty parts out.
     let kept = parts.into_iter().filter(|(_, part)| !part.is_empty());
     Value::Object(kept.map(|(name, part)| (name.to_owned(), Value::Object(part))).collect())
+}
+
+/// A list of objects, each named and with its provider.
+fn listed<'a>(
+    ids: impl Iterator<Item = &'a Id>,
+    protocol: Protocol,
+    info: impl Fn(&Id) -> Value,
+) -> BTreeMap<Id, Value> {
+    let of = ids.filter(|id| id.protocol == protocol);
+    of.map(|id| {
+        let mut value = info(id);
+        value["name"] = json!(id.qualified());
+        value["provider"] = json!(id.provider);
+        (id.clone(), value)
+    })
+    .collect()
 }
 
 fn object<'a>(entries: impl Iterator<Item = (&'a Id, Value)>) -> Map<String, Value> {

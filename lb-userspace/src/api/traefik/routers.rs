@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 
-use super::{Troubles, named, rows};
+use super::{Troubles, listed, named, rows};
 use crate::model::{Id, Observability, Protocol, Router, Snapshot};
 
 /// `GET /api/{http,tcp,udp}/routers`, by id: those in force, and those that are off.
@@ -14,14 +14,7 @@ pub(in super::super) fn routers(
     protocol: Protocol,
 ) -> BTreeMap<Id, Value> {
     let all = snapshot.routers.keys().chain(troubles.routers.keys());
-    let of = all.filter(|id| id.protocol == protocol);
-    of.map(|id| {
-        let mut value = info(snapshot, id, troubles);
-        value["name"] = json!(id.qualified());
-        value["provider"] = json!(id.provider);
-        (id.clone(), value)
-    })
-    .collect()
+    listed(all, protocol, |id| info(snapshot, id, troubles))
 }
 
 pub(super) fn info(snapshot: &Snapshot, id: &Id, troubles: &Troubles) -> Value {
