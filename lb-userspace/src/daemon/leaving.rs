@@ -41,7 +41,7 @@ impl Leaving {
     }
 
     /// A pass of the sweeper has ended, the next one begins. `in_force` is what the kernel goes by now,
-    /// `latest` what it will.
+    /// `latest` what it will; `has_flows` says whether kernel or proxy have any to a backend.
     pub(super) fn swept(
         &mut self,
         in_force: &Snapshot,
@@ -57,9 +57,12 @@ impl Leaving {
         self.throughout.retain(|id, addresses| keep_leaving(addresses, id, latest));
     }
 
-    /// Nothing is loaded that could have flows.
-    pub(super) fn unloaded(&mut self, snapshot: &Snapshot) {
+    /// Nothing is loaded that could have flows: `is_busy` says what the proxy has connections to.
+    pub(super) fn unloaded(&mut self, snapshot: &Snapshot, is_busy: impl Fn(&BackendId) -> bool) {
         self.idle = leaving(snapshot);
+        for (service, addresses) in &mut self.idle {
+            addresses.retain(|&address| !is_busy(&BackendId { service: service.clone(), address }));
+        }
     }
 
     /// Those that are to be forgotten now.
@@ -192,7 +195,7 @@ mod tests {
     #[test]
     fn while_nothing_is_loaded_all_that_leave_are_forgotten() {
         let mut leaving = Leaving::default();
-        leaving.unloaded(&snapshot(3, |n| n < 2));
+        leaving.unloaded(&snapshot(4, |n| n < 3), |backend| backend.service.name == "s0002");
         assert_eq!(names(&leaving.slice()), ["s0000", "s0001"]);
     }
 }

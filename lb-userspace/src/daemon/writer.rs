@@ -154,7 +154,8 @@ impl Writer {
                 self.listen_again().await;
                 // While nothing is loaded no backend has flows to wait for.
                 if self.kernel.is_none() {
-                    self.leaving.unloaded(&self.in_force);
+                    let view = self.proxy.view();
+                    self.leaving.unloaded(&self.in_force, |backend| view.is_busy(backend));
                 }
                 self.forget_slice();
                 self.handle([Event::Tick]);
@@ -210,8 +211,10 @@ impl Writer {
     fn note_idle(&mut self, pass: &Pass) {
         if let Some(kernel) = &self.kernel {
             let has_flows = kernel.side.with_flows(&self.in_force, pass);
-            let latest = self.reconciler.snapshot();
-            self.leaving.swept(&self.in_force, latest, |backend| has_flows.contains(backend));
+            let (latest, view) = (self.reconciler.snapshot(), self.proxy.view());
+            self.leaving.swept(&self.in_force, latest, |backend| {
+                has_flows.contains(backend) || view.is_busy(backend)
+            });
         }
     }
 

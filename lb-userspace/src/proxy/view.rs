@@ -16,7 +16,10 @@ use super::{
     tls::Store,
     udp,
 };
-use crate::{model::Id, shift::Reading};
+use crate::{
+    model::{BackendId, Id},
+    shift::Reading,
+};
 
 /// Shares the proxy's own tables: making one copies nothing.
 #[derive(Clone, Default)]
@@ -62,6 +65,14 @@ impl View {
             };
             (id, whole, servers)
         })
+    }
+
+    /// Whether a server has requests, connections or sessions now.
+    pub(crate) fn is_busy(&self, backend: &BackendId) -> bool {
+        let Some(slot) = self.slots.get(&backend.service) else { return false };
+        let service = slot.current.load();
+        let mut servers = service.group().servers().iter();
+        servers.any(|server| server.address() == backend.address && server.active() > 0)
     }
 
     /// Of each server that was ejected at least once: when its latest ejection ends, and whether it

@@ -1,14 +1,15 @@
 //! WebSocket and whatever else a connection is upgraded to.
 
-use std::io;
+use std::{io, time::Duration};
 
 use anyhow::Result;
 use lb_tests::{
+    Daemon,
     client::http1::{Connection, request},
     pattern,
 };
 
-use super::kit::{World, app, service};
+use super::kit::{PATIENCE, World, app, service};
 
 /// Asks for another protocol and reads the greeting behind the 101.
 pub(super) fn open(world: &World, path: &str, protocol: &str) -> Result<Connection> {
@@ -134,6 +135,30 @@ fn a_websocket_and_a_download_survive_reloads() -> Result<()> {
     assert_eq!(String::from_utf8(lines)?, wanted);
     ping(&mut socket, &frame(b"still here"))?;
     Ok(())
+}
+
+/// A server that is configured no more keeps its connections for the time to drain, and is
+/// forgotten when they have ended.
+#[test]
+fn a_tunnel_to_a_removed_server_goes_on() -> Result<()> {
+    let world = World::new(2)?;
+    let drain = "drainTimeout: 5m";
+    let daemon = world.start(&app(&[0], drain))?;
+    let mut socket = open(&world, "/upgrade", "websocket")?;
+    daemon.configure(&app(&[1], drain))?;
+    daemon.ok(&["reload"])?;
+    let known = |daemon: &Daemon<'_>| -> Result<usize> {
+        let rows = daemon.json(&["backends"])?;
+        Ok(rows.as_array().map_or(0, Vec::len))
+    };
+    // Those that have nothing to wait for are forgotten each second.
+    for n in 0..30u8 {
+        ping(&mut socket, &frame(&[n; 9]))?;
+        std::thread::sleep(Duration::from_millis(100));
+    }
+    assert_eq!(known(&daemon)?, 2);
+    drop(socket);
+    daemon.wait_for("it is forgotten", PATIENCE, |daemon| Ok(known(daemon)? == 1))
 }
 
 /// Once its server is gone and the time to drain is over, nobody would ever end it.
