@@ -121,6 +121,10 @@ impl Reconciler {
     /// The snapshot that what is known now comes to, if it differs from the one in force.
     fn next(&mut self, now: Duration) -> Option<Snapshot> {
         let (settings, entry_points) = self.fixed.as_ref()?;
+        let is_agreed = self.agreed == self.snapshot.agreed;
+        if !self.restructure && !self.renamed && is_agreed && !self.roster.is_dirty() {
+            return None; // nearly each second's tick: nothing is copied for it
+        }
         let mut next = Snapshot { generation: self.snapshot.generation + 1, ..Snapshot::default() };
         next.settings = Arc::clone(settings);
         next.agreed = self.agreed;
@@ -139,7 +143,7 @@ impl Reconciler {
             faults.extend_from_slice(&self.merged.faults);
             others::merge(&self.providers, &self.snapshot, &mut next, &mut faults);
             self.faults = faults;
-        } else if moved || self.renamed || self.agreed != self.snapshot.agreed {
+        } else if moved || self.renamed || !is_agreed {
             next.entry_points = self.snapshot.entry_points.clone();
             next.routers = Arc::clone(&self.snapshot.routers);
             next.middlewares = self.snapshot.middlewares.clone();

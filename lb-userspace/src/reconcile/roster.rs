@@ -155,6 +155,11 @@ impl Roster {
         }
     }
 
+    /// Whether any service may have changed since it was brought in line.
+    pub(super) fn is_dirty(&self) -> bool {
+        !self.dirty.is_empty()
+    }
+
     /// Brings `services` in line. Whether any of them changed.
     pub(super) fn refresh(
         &mut self,

@@ -66,8 +66,8 @@ refused! {
         "3:43: tcp.routers.pg.datapath: the kernel can't serve it: entry point \"pg\" is on loopback (127.0.0.1), where no packet comes in";
     http3: "entryPoints: { web: { address: \":443\", http3: {} } }\n" =>
         "1:40: entryPoints.web.http3: HTTP/3 isn't done yet";
-    tracing: "tracing: { otlp: {} }\n" =>
-        "1:1: tracing: sending spans isn't done yet; trace context (W3C) is passed on without it";
+    spans_by_grpc: "tracing: { otlp: { grpc: { endpoint: \"10.0.1.9:4317\" } } }\n" =>
+        "1:20: tracing.otlp.grpc: lb sends spans by OTLP over HTTP alone: use tracing.otlp.http (port 4318 of most collectors)";
     a_plugin: "http: { middlewares: { a: { plugin: { x: {} } } } }\n" =>
         "1:29: http.middlewares.a.plugin: lb has no plugins; its own middlewares are listed in README.md";
     a_generated_certificate: "tls: { stores: { default: { defaultGeneratedCert: { resolver: le } } } }\n" =>
