@@ -77,7 +77,7 @@ fn far(ns: &Namespace) -> Result<Namespace> {
 }
 
 /// An instance of an HTTP service `sN`, routed by the host `sN`.
-fn web(service: usize, address: &str, weight: usize) -> (String, String) {
+pub(super) fn web(service: usize, address: &str, weight: usize) -> (String, String) {
     let tag = format!("traefik.http.routers.s{service}.rule=Host(`s{service}`)");
     let value = format!(
         "{{\"address\":\"{address}\",\"weight\":{weight},\"tags\":[\"{tag}\",\"traefik.http.routers.s{service}.entrypoints=web\"]}}"

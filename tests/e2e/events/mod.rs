@@ -2,6 +2,7 @@
 
 mod bucket;
 mod churn;
+mod flood;
 pub(crate) mod kit;
 mod requests;
 mod sse;
