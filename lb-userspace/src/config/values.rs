@@ -229,19 +229,23 @@ impl Decode for StatusRange {
     }
 }
 
+/// A number, whole or not, of its own or in a text, as labels have it.
+pub(crate) fn number(node: &Node) -> Option<f64> {
+    match &node.value {
+        Value::Int(n) => Some(*n as f64),
+        Value::Float(n) => Some(*n),
+        Value::Text(text) => text.parse().ok(),
+        _ => None,
+    }
+}
+
 /// A number of seconds above 0, whole or not.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Seconds(pub(crate) f64);
 
 impl Decode for Seconds {
     fn decode(node: &Node, cx: &mut Cx) -> Option<Self> {
-        let number = match &node.value {
-            Value::Int(n) => Some(*n as f64),
-            Value::Float(n) => Some(*n),
-            Value::Text(text) => text.parse().ok(),
-            _ => None,
-        };
-        let sound = number.filter(|n| n.is_finite() && *n > 0.0);
+        let sound = number(node).filter(|n| n.is_finite() && *n > 0.0);
         if sound.is_none() {
             cx.expected(node, "a number of seconds above 0");
         }

@@ -16,8 +16,8 @@ use super::{
 use crate::{
     config::{
         decode::{At, Cx, Decode, object},
-        tree::{Node, Value},
-        values::Whole,
+        tree::Node,
+        values::{Whole, number},
     },
     model::Fault,
     proxy::{
@@ -54,13 +54,7 @@ pub(crate) struct Ratio(f64);
 
 impl Decode for Ratio {
     fn decode(node: &Node, cx: &mut Cx) -> Option<Self> {
-        let ratio = match &node.value {
-            Value::Float(n) => Some(*n),
-            Value::Int(n) => Some(*n as f64),
-            Value::Text(text) => text.parse().ok(),
-            _ => None,
-        };
-        let ratio = ratio.filter(|ratio| (0.0..=1.0).contains(ratio));
+        let ratio = number(node).filter(|ratio| (0.0..=1.0).contains(ratio));
         if ratio.is_none() {
             cx.expected(node, "a ratio from 0 to 1");
         }

@@ -3,8 +3,8 @@
 use super::providers::Tls;
 use crate::config::{
     decode::{At, ByName, Cx, Decode, object},
-    tree::{Node, Value},
-    values::{Scalar, Toggle},
+    tree::Node,
+    values::{Scalar, Toggle, number},
 };
 
 object! {
@@ -51,13 +51,7 @@ pub(crate) struct Rate(pub(crate) f64);
 
 impl Decode for Rate {
     fn decode(node: &Node, cx: &mut Cx) -> Option<Self> {
-        let number = match &node.value {
-            Value::Int(n) => Some(*n as f64),
-            Value::Float(n) => Some(*n),
-            Value::Text(text) => text.parse().ok(),
-            _ => None,
-        };
-        let rate = number.filter(|n| (0.0..=1.0).contains(n));
+        let rate = number(node).filter(|n| (0.0..=1.0).contains(n));
         if rate.is_none() {
             cx.expected(node, "a number from 0 to 1");
         }
