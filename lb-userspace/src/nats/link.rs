@@ -7,11 +7,12 @@ use tokio::sync::watch;
 
 use crate::{
     model::{Login, Nats},
+    provider::client::CONNECT,
     proxy::tls::Connector,
 };
 
-/// Longest wait for a connection.
-const CONNECT: Duration = Duration::from_secs(5);
+/// To be answered a request. Short, as [`CONNECT`] is and for the same reason.
+const ANSWER: Duration = Duration::from_secs(3);
 /// How often the server is asked whether it lives; two silent ones break the connection.
 const PING: Duration = Duration::from_secs(4);
 
@@ -53,6 +54,7 @@ impl Link {
 async fn options(nats: &Nats) -> Result<ConnectOptions, String> {
     let options = ConnectOptions::new()
         .connection_timeout(CONNECT)
+        .request_timeout(Some(ANSWER))
         .ping_interval(PING)
         // Over the next connection everything is begun anew.
         .max_reconnects(1)

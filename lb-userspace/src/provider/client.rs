@@ -33,7 +33,7 @@ use crate::{
 const PATIENCE: Duration = Duration::from_secs(10);
 /// To connect. Short: while a network is away a try that began then must make way for one that
 /// succeeds.
-pub(super) const CONNECT: Duration = Duration::from_secs(3);
+pub(crate) const CONNECT: Duration = Duration::from_secs(3);
 /// How long a connection that says nothing may be dead without being noticed: an answer may be
 /// waited for for minutes.
 const IDLE: Duration = Duration::from_secs(5);

@@ -4,7 +4,7 @@
 
 pub(crate) mod backoff;
 mod changes;
-mod client;
+pub(crate) mod client;
 pub(crate) mod consul;
 pub(crate) mod discovery;
 mod dns;

@@ -26,8 +26,8 @@ use crate::{
 
 /// Entries that are taken in before a state is made of them.
 const BURST: usize = 10_000;
-/// How long the bucket may take to answer.
-const ANSWER: Duration = Duration::from_secs(10);
+/// How long it may take to open the bucket, all questions together.
+const OPENING: Duration = Duration::from_secs(10);
 
 /// When the connection was lost last: who was alive then could not renew since.
 #[derive(Debug, Default)]
@@ -61,8 +61,12 @@ pub(super) async fn follow(
         let watch = bucket.watch_with_history(">").await.map_err(|e| told(&e))?;
         Ok::<_, String>((status.values(), watch))
     };
-    let opened = tokio::time::timeout(ANSWER, opened).await;
-    let (values, watch) = opened.map_err(|_| "the bucket doesn't answer".to_owned())??;
+    let (values, watch) = tokio::select! {
+        opened = tokio::time::timeout(OPENING, opened) => {
+            opened.map_err(|_| "the bucket doesn't answer".to_owned())??
+        }
+        why = link.broken() => return Err(why),
+    };
     let mut following = Following {
         root: root(&settings.root),
         state: State::default(),
