@@ -21,11 +21,21 @@ const LONGEST: u64 = u32::MAX as u64 / 40;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Elapsed;
 
+/// Slots kept for the next alarms at most: each stream of HTTP/2 has some of its own.
+const SPARE: usize = 256;
+
 /// All alarms of a worker.
 #[derive(Debug, Default)]
 pub(crate) struct Alarms {
-    now: Rc<Cell<u32>>,
+    common: Rc<Common>,
     all: RefCell<Vec<Rc<Slot>>>,
+}
+
+#[derive(Debug, Default)]
+struct Common {
+    now: Cell<u32>,
+    /// Those of alarms that are gone, not set.
+    spare: RefCell<Vec<Rc<Slot>>>,
 }
 
 #[derive(Debug, Default)]
@@ -40,15 +50,19 @@ struct Slot {
 #[derive(Debug)]
 pub(crate) struct Alarm {
     slot: Rc<Slot>,
-    now: Rc<Cell<u32>>,
+    common: Rc<Common>,
 }
 
 impl Alarms {
     /// A new one, not set.
     pub(crate) fn alarm(&self) -> Alarm {
-        let slot = Rc::<Slot>::default();
-        self.all.borrow_mut().push(Rc::clone(&slot));
-        Alarm { slot, now: Rc::clone(&self.now) }
+        let spare = self.common.spare.borrow_mut().pop();
+        let slot = spare.unwrap_or_else(|| {
+            let slot = Rc::<Slot>::default();
+            self.all.borrow_mut().push(Rc::clone(&slot));
+            slot
+        });
+        Alarm { slot, common: Rc::clone(&self.common) }
     }
 
     /// Wakes whoever waits, to look around: nothing has gone off.
@@ -62,8 +76,8 @@ impl Alarms {
 
     /// A tick has passed: wakes those whose time is up, and forgets those that are gone.
     pub(crate) fn tick(&self) {
-        let now = self.now.get().wrapping_add(1).max(1);
-        self.now.set(now);
+        let now = self.common.now.get().wrapping_add(1).max(1);
+        self.common.now.set(now);
         self.all.borrow_mut().retain(|slot| {
             if Rc::strong_count(slot) == 1 {
                 return false;
@@ -93,7 +107,7 @@ impl Alarm {
         let seconds = after.as_secs().min(LONGEST);
         let millis = seconds * 1000 + u64::from(after.subsec_millis());
         let ticks = millis.div_ceil(TICK.as_millis() as u64) as u32;
-        self.slot.deadline.set(self.now.get().wrapping_add(ticks + 1).max(1));
+        self.slot.deadline.set(self.common.now.get().wrapping_add(ticks + 1).max(1));
     }
 
     /// Never goes off.
@@ -124,6 +138,17 @@ impl Alarm {
             Poll::Pending => self.poll(cx).map(Err),
         })
         .await
+    }
+}
+
+impl Drop for Alarm {
+    fn drop(&mut self) {
+        self.clear();
+        self.slot.waker.take();
+        let mut spare = self.common.spare.borrow_mut();
+        if spare.len() < SPARE {
+            spare.push(Rc::clone(&self.slot));
+        }
     }
 }
 
@@ -164,12 +189,35 @@ mod tests {
     }
 
     #[test]
-    fn those_that_are_dropped_are_forgotten() {
+    fn one_that_is_dropped_makes_way_for_the_next() {
         let alarms = Alarms::default();
         let kept = alarms.alarm();
-        drop(alarms.alarm());
-        alarms.tick();
-        assert_eq!(alarms.all.borrow().len(), 1);
+        let other = alarms.alarm();
+        other.set(Duration::from_millis(100));
+        drop(other);
+        let next = alarms.alarm();
+        (0..5).for_each(|_| alarms.tick());
+        assert!(!has_gone_off(&next));
+        assert_eq!(alarms.all.borrow().len(), 2);
         drop(kept);
+    }
+
+    #[test]
+    fn one_that_went_off_before_is_silent_in_its_next_use() {
+        let alarms = Alarms::default();
+        let first = alarms.alarm();
+        first.set(Duration::from_millis(100));
+        (0..5).for_each(|_| alarms.tick());
+        assert!(has_gone_off(&first));
+        drop(first);
+        assert!(!has_gone_off(&alarms.alarm()));
+    }
+
+    #[test]
+    fn many_that_are_dropped_are_forgotten() {
+        let alarms = Alarms::default();
+        drop((0..2 * SPARE).map(|_| alarms.alarm()).collect::<Vec<_>>());
+        alarms.tick();
+        assert_eq!(alarms.all.borrow().len(), SPARE);
     }
 }

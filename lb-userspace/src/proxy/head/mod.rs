@@ -23,7 +23,7 @@ impl Span {
         Self { at: at as u32, len: len as u32 }
     }
 
-    const fn range(self) -> std::ops::Range<usize> {
+    pub(crate) const fn range(self) -> std::ops::Range<usize> {
         self.at as usize..self.at as usize + self.len as usize
     }
 }

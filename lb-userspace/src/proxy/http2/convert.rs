@@ -1,5 +1,6 @@
 //! Heads of hyper's and of the engine.
 
+use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Request, Response, StatusCode};
 
 use crate::proxy::{
@@ -78,7 +79,10 @@ fn fields(map: &HeaderMap, head: &mut Head) {
 
 /// The engine's fields for hyper: those of a connection stay behind (RFC 9113 §8.2.2).
 pub(super) fn headers(head: &Head, keep_length: bool) -> HeaderMap {
-    let mut map = HeaderMap::with_capacity(head.fields.len());
+    // With room for the date.
+    let mut map = HeaderMap::with_capacity(head.fields.len() + 1);
+    // One piece of memory for all values.
+    let bytes = Bytes::copy_from_slice(&head.bytes);
     let named = crate::proxy::upstream::write::Named::of(head);
     for field in &head.fields {
         let name = head.slice(field.name);
@@ -89,8 +93,10 @@ pub(super) fn headers(head: &Head, keep_length: bool) -> HeaderMap {
             _ => false,
         };
         if keep
-            && let (Ok(name), Ok(value)) =
-                (HeaderName::from_bytes(name), HeaderValue::from_bytes(head.slice(field.value)))
+            && let (Ok(name), Ok(value)) = (
+                HeaderName::from_bytes(name),
+                HeaderValue::from_maybe_shared(bytes.slice(field.value.range())),
+            )
         {
             map.append(name, value);
         }

@@ -9,9 +9,12 @@ use super::{
     Entry, Index, Length, List, Node, Route, SEVERAL, Table,
     hash::{self, Key, Prefixes},
 };
-use crate::rule::{
-    Rule,
-    matcher::{Anchor, HostAnchor, PathAnchor},
+use crate::{
+    kernel::heap,
+    rule::{
+        Rule,
+        matcher::{Anchor, HostAnchor, PathAnchor},
+    },
 };
 
 /// Asked after all that have a rule.
@@ -80,6 +83,7 @@ impl Files {
     }
 
     fn close<T>(self, entries: Vec<Entry<T>>) -> Index<T> {
+        heap::lay_on_large_pages(&entries);
         let mut store = Store::default();
         let anywhere = store.node(hash::ANYWHERE, self.anywhere);
         let hosts: Vec<(Key, u32)> =
