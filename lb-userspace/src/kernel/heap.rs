@@ -1,4 +1,4 @@
-//! Memory that is free, and still this process's.
+//! What the program does about its memory beyond asking for it.
 
 /// Gives it back to the kernel: reading a large configuration takes several times the memory that it
 /// comes to, and what comes next asks for it from other threads, which have heaps of their own.
@@ -8,6 +8,19 @@ pub(crate) fn give_back() {
     unsafe {
         libc::malloc_trim(0);
     }
+}
+
+/// Has the CPU bring a value into its cache while it does something else.
+#[inline]
+pub(crate) fn prefetch<T>(value: &T) {
+    #[cfg(target_arch = "x86_64")]
+    // SAFETY: a hint, which reads nothing into the program.
+    unsafe {
+        use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
+        _mm_prefetch::<_MM_HINT_T0>(std::ptr::from_ref(value).cast());
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    let _ = value;
 }
 
 /// Bytes of a large page.

@@ -71,6 +71,18 @@ impl Document {
         services.chain(routers).chain(middlewares).chain(transports)
     }
 
+    /// Takes the objects of another one that names nothing of the same, but for what stands under
+    /// `tls`.
+    pub(crate) fn append(&mut self, other: Self) {
+        self.routers.extend(other.routers);
+        self.services.extend(other.services);
+        self.middlewares.extend(other.middlewares);
+        self.transports.extend(other.transports);
+        self.faulty.extend(other.faulty);
+        self.warnings.extend(other.warnings);
+        self.unknown |= other.unknown;
+    }
+
     /// Whether it has this object.
     pub(crate) fn has(&self, kind: Kind, id: &Id) -> bool {
         match kind {
@@ -274,16 +286,7 @@ impl<'f> Builder<'f> {
 
     /// Takes what that one has built.
     fn append(&mut self, beside: Self) {
-        let Document { routers, services, middlewares, transports, faulty, warnings, .. } =
-            beside.document;
-        let document = &mut self.document;
-        document.routers.extend(routers);
-        document.services.extend(services);
-        document.middlewares.extend(middlewares);
-        document.transports.extend(transports);
-        document.faulty.extend(faulty);
-        document.warnings.extend(warnings);
-        document.unknown |= beside.document.unknown;
+        self.document.append(beside.document);
         self.faults.extend(beside.faults);
     }
 

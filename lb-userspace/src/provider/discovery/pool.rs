@@ -30,13 +30,7 @@ pub(crate) struct Assembled {
 impl Assembled {
     /// Adds others that name nothing of the same.
     pub(super) fn add(&mut self, other: &Self) {
-        let Document { routers, services, middlewares, transports, warnings, .. } = &other.document;
-        let into = &mut self.document;
-        into.routers.extend_from_slice(routers);
-        into.services.extend_from_slice(services);
-        into.middlewares.extend_from_slice(middlewares);
-        into.transports.extend_from_slice(transports);
-        into.warnings.extend_from_slice(warnings);
+        self.document.append(other.document.clone());
         self.faults.extend_from_slice(&other.faults);
         self.skipped.extend_from_slice(&other.skipped);
         self.serving += other.serving;

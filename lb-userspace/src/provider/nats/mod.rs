@@ -83,41 +83,26 @@ fn read(origin: &str, state: &State, assembler: &mut Assembler) -> Outcome {
 /// Adds what instances bring. Where keys say something of the same name they stand, and what instances
 /// say of it is reported; but a router that is written for a service of instances is no contradiction
 /// of the default one. `own` tells whether a router is one that labels name.
-fn add(document: &mut Document, more: Document, own: impl Fn(&str) -> bool) -> Vec<Skipped> {
+fn add(document: &mut Document, mut more: Document, own: impl Fn(&str) -> bool) -> Vec<Skipped> {
     let mut conflicts = Vec::new();
-    let mut conflict = |kind: Kind, id: &Id| {
-        conflicts.push(Skipped {
-            instance: format!("nats {} {:?}", kind.name(), id.name),
-            reason: Reason::Conflict,
-            detail: "keys say it as well, and stand; what instances say of it is left out".into(),
-        });
-    };
     let by_keys: HashSet<(Kind, Id)> =
         document.objects().map(|(kind, id)| (kind, id.clone())).collect();
-    let has = |kind: Kind, id: &Id| !by_keys.is_empty() && by_keys.contains(&(kind, id.clone()));
-    for draft in more.routers {
-        let id = &draft.config.id;
-        if !has(Kind::Router, id) {
-            document.routers.push(draft);
-        } else if own(&id.name) {
-            conflict(Kind::Router, id);
+    let mut stays = |kind: Kind, id: &Id| {
+        let is_said = !by_keys.is_empty() && by_keys.contains(&(kind, id.clone()));
+        if is_said && (kind != Kind::Router || own(&id.name)) {
+            conflicts.push(Skipped {
+                instance: format!("nats {} {:?}", kind.name(), id.name),
+                reason: Reason::Conflict,
+                detail: "keys say it as well, and stand; what instances say of it is left out"
+                    .into(),
+            });
         }
-    }
-    for draft in more.services {
-        match has(Kind::Service, &draft.service.id) {
-            true => conflict(Kind::Service, &draft.service.id),
-            false => document.services.push(draft),
-        }
-    }
-    for draft in more.middlewares {
-        match has(Kind::Middleware, &draft.id) {
-            true => conflict(Kind::Middleware, &draft.id),
-            false => document.middlewares.push(draft),
-        }
-    }
-    document.transports.extend(more.transports);
-    document.faulty.extend(more.faulty);
-    document.warnings.extend(more.warnings);
+        !is_said
+    };
+    more.routers.retain(|draft| stays(Kind::Router, &draft.config.id));
+    more.services.retain(|draft| stays(Kind::Service, &draft.service.id));
+    more.middlewares.retain(|draft| stays(Kind::Middleware, &draft.id));
+    document.append(more);
     conflicts
 }
 
