@@ -26,7 +26,7 @@ use super::{
     clock::Clock,
     cuts::Cuts,
     http2::Senders,
-    observe::{self, log::Batch, spans},
+    observe::{self, log::Lines, spans},
     splice::Pipes,
     table::Entry,
     udp,
@@ -66,7 +66,7 @@ pub(crate) struct Worker {
     pub(crate) cuts: Cuts,
     pub(crate) senders: Senders,
     /// Lines of the access log.
-    pub(crate) lines: RefCell<Batch>,
+    pub(crate) lines: RefCell<Lines>,
     pub(crate) spans: RefCell<spans::Batch>,
     connections: Cell<usize>,
     is_draining: Cell<bool>,

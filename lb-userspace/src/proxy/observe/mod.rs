@@ -1,5 +1,6 @@
 //! What is counted and logged of exchanges and connections.
 
+mod batch;
 pub(crate) mod log;
 mod rate;
 mod series;

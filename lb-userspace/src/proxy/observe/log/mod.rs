@@ -19,11 +19,11 @@ use std::{
 
 use line::{Facts, Kept};
 
-use super::{Entry, Exchange, Route, Worker};
+use super::{
+    Entry, Exchange, Route, Worker,
+    batch::{Batch, Taker},
+};
 use crate::{model::AccessLog, proxy::table::Target};
-
-/// Bytes that a worker collects before it hands them over; what is less goes at the next tick.
-const BATCH: usize = 32 * 1024;
 
 /// A log that is open.
 #[derive(Debug)]
@@ -120,51 +120,37 @@ impl Log {
     }
 }
 
+impl Taker for Log {
+    fn take(&self, bytes: Vec<u8>, lines: usize) {
+        self.counts.waiting.fetch_add(lines, Relaxed);
+        let _ended = self.orders.send(Order::Lines(bytes, lines));
+    }
+}
+
 /// Lines that a worker has collected.
 #[derive(Debug, Default)]
-pub(crate) struct Batch {
-    /// Whose they are.
-    log: Option<Arc<Log>>,
-    bytes: Vec<u8>,
-    lines: usize,
+pub(crate) struct Lines {
+    batch: Batch<Log>,
     stamp: text::Stamp,
 }
 
-impl Batch {
+impl Lines {
     fn add(&mut self, log: &Arc<Log>, mut facts: Facts<'_>) {
         if !log.wants(facts.exchange, facts.took) {
             return;
         }
-        if self.log.as_ref().is_none_or(|other| !Arc::ptr_eq(other, log)) {
-            self.flush();
-            self.log = Some(Arc::clone(log));
-        }
+        self.batch.turn_to(log);
         facts.count = log.counts.lines.fetch_add(1, Relaxed) + 1;
-        if !log.admits(self.lines) {
+        if !log.admits(self.batch.count) {
             return;
         }
-        line::write(&mut self.bytes, &log.settings, &log.kept, &facts, &mut self.stamp);
-        self.lines += 1;
-        if self.bytes.len() >= BATCH || self.lines * 8 >= log.settings.buffering as usize {
-            self.flush();
-        }
+        line::write(&mut self.batch.bytes, &log.settings, &log.kept, &facts, &mut self.stamp);
+        self.batch.put(1, (log.settings.buffering as usize).div_ceil(8));
     }
 
     /// Hands over what there is.
     pub(crate) fn flush(&mut self) {
-        if self.lines == 0 {
-            // A log that is no longer in force is not to be kept open by an idle worker.
-            if self.log.as_ref().is_some_and(|log| Arc::strong_count(log) == 1) {
-                self.log = None;
-            }
-            return;
-        }
-        let Some(log) = &self.log else { return };
-        let fresh = Vec::with_capacity(self.bytes.capacity());
-        let bytes = std::mem::replace(&mut self.bytes, fresh);
-        let lines = std::mem::take(&mut self.lines);
-        log.counts.waiting.fetch_add(lines, Relaxed);
-        let _ended = log.orders.send(Order::Lines(bytes, lines));
+        self.batch.flush();
     }
 }
 

@@ -138,7 +138,7 @@ fn lines_beyond_the_buffer_are_counted_and_left_out() {
     let (exchange, router) = (exchange(), Id::new(Protocol::Http, "r", "file"));
     // As if fourteen lines of other workers waited for a slow disk.
     log.counts.waiting.store(15, Relaxed);
-    let mut batch = Batch::default();
+    let mut batch = Lines::default();
     for _ in 0..3 {
         batch.add(&log, facts(&exchange, &router));
     }
@@ -155,7 +155,7 @@ fn file_that_was_moved_away_is_made_anew() {
     let (path, moved) = (folder.path().join("access.log"), folder.path().join("access.log.1"));
     let log = to_file(&path, 4096);
     let (exchange, router) = (exchange(), Id::new(Protocol::Http, "r", "file"));
-    let mut batch = Batch::default();
+    let mut batch = Lines::default();
     let mut add = |count: usize| {
         (0..count).for_each(|_| batch.add(&log, facts(&exchange, &router)));
         batch.flush();

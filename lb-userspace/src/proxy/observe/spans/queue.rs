@@ -12,12 +12,13 @@ use std::{
 use tokio::sync::mpsc;
 
 use super::{context, export::Exporter};
-use crate::model::Tracing;
+use crate::{
+    model::Tracing,
+    proxy::observe::batch::{self, Taker},
+};
 
 /// Bytes of spans that may wait: as many as ten thousand requests have, or more.
 const QUEUE: usize = 8 << 20;
-/// Bytes that a worker collects before it hands them over; what is less goes at the next tick.
-const BATCH: usize = 32 * 1024;
 
 /// How many [`Spans`] there are: while there is none, a request looks at this and no further.
 static LIVE: AtomicUsize = AtomicUsize::new(0);
@@ -169,47 +170,27 @@ impl Drop for Spans {
     }
 }
 
-/// Spans that a worker has collected.
-#[derive(Debug, Default)]
-pub(crate) struct Batch {
-    /// Whose they are.
-    spans: Option<Arc<Spans>>,
-    bytes: Vec<u8>,
-    count: u64,
+impl Taker for Spans {
+    fn take(&self, bytes: Vec<u8>, count: usize) {
+        let (length, count) = (bytes.len(), count as u64);
+        if self.orders.send(Order::Spans(bytes, count)).is_err() {
+            self.counts.done(length);
+            self.counts.drop_spans(Dropped::Ended, count);
+        }
+    }
 }
+
+/// Spans that a worker has collected.
+pub(crate) type Batch = batch::Batch<Spans>;
 
 impl Batch {
     /// Takes spans of one request, encoded.
-    pub(super) fn add(&mut self, spans: &Arc<Spans>, bytes: &[u8], count: u64) {
+    pub(super) fn add(&mut self, spans: &Arc<Spans>, bytes: &[u8], count: usize) {
         if !spans.counts.admits(bytes.len()) {
-            return spans.counts.drop_spans(Dropped::QueueFull, count);
+            return spans.counts.drop_spans(Dropped::QueueFull, count as u64);
         }
-        if self.spans.as_ref().is_none_or(|other| !Arc::ptr_eq(other, spans)) {
-            self.flush();
-            self.spans = Some(Arc::clone(spans));
-        }
+        self.turn_to(spans);
         self.bytes.extend_from_slice(bytes);
-        self.count += count;
-        if self.bytes.len() >= BATCH {
-            self.flush();
-        }
-    }
-
-    /// Hands over what there is.
-    pub(crate) fn flush(&mut self) {
-        if self.count == 0 {
-            // Those that are no longer in force are not to be kept by an idle worker.
-            if self.spans.as_ref().is_some_and(|spans| Arc::strong_count(spans) == 1) {
-                self.spans = None;
-            }
-            return;
-        }
-        let Some(spans) = &self.spans else { return };
-        let (bytes, count) = (std::mem::take(&mut self.bytes), std::mem::take(&mut self.count));
-        let length = bytes.len();
-        if spans.orders.send(Order::Spans(bytes, count)).is_err() {
-            spans.counts.done(length);
-            spans.counts.drop_spans(Dropped::Ended, count);
-        }
+        self.put(count, usize::MAX);
     }
 }

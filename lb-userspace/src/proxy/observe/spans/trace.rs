@@ -154,7 +154,7 @@ pub(crate) fn asked(exchange: &mut Exchange, failure: Option<&'static str>) {
 pub(in super::super) fn finished(worker: &Worker, route: Option<&Route>, exchange: &Exchange) {
     if let Some(trace) = &exchange.span.0 {
         let whole = trace.whole(route, exchange);
-        worker.spans.borrow_mut().add(&trace.spans, &whole, trace.attempts + 1);
+        worker.spans.borrow_mut().add(&trace.spans, &whole, trace.attempts as usize + 1);
     }
 }
 
