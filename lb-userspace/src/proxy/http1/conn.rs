@@ -147,11 +147,9 @@ impl Conn {
         };
         self.io.borrow_mut().rest(&self.worker);
         self.served += 1;
-        let started = Instant::now();
         let persists = self.persists(&head, &table);
         let (body, state) = self.body(&head, framing, &table);
         let mut exchange = Exchange::new(Arc::clone(&self.client), head, body);
-        exchange.started = started;
         exchange.answer.head = self.worker.heads.take();
         let next = self.respond(&table, &mut exchange, state.as_deref(), persists).await;
         self.worker.heads.give_back(exchange.request);

@@ -127,19 +127,33 @@ fn refusal(exchange: &Exchange, is_sound: bool, table: &EntryTable) -> Option<Re
 type Answered = Leaving<Box<dyn FnMut(u64, bool)>>;
 
 /// One request and its answer.
-async fn exchange(
+fn exchange(
     request: Request<Incoming>,
     client: Arc<Client>,
     entry: Arc<Entry>,
     worker: Rc<Worker>,
     busy: Busy,
-) -> Response<Answered> {
+) -> impl Future<Output = Response<Answered>> {
     let table = entry.table.load_full();
     let mut head = worker.heads.take();
     let is_sound = convert::request(&request, &mut head).is_some();
     let body = Arriving::request(request.into_body(), &worker, table.options.timeouts.read);
-    let mut exchange = Exchange::new(client, head, body);
+    // In a box, for it goes on to whoever sees the end of the answer.
+    let mut exchange = Box::write(Box::new_uninit(), Exchange::new(client, head, body));
     exchange.answer.head = worker.heads.take();
+    // hyper's request is done with: what waits for an answer doesn't hold it.
+    answered(exchange, is_sound, table, entry, worker, busy)
+}
+
+/// Routes a request and has it answered.
+async fn answered(
+    mut exchange: Box<Exchange>,
+    is_sound: bool,
+    table: Arc<EntryTable>,
+    entry: Arc<Entry>,
+    worker: Rc<Worker>,
+    busy: Busy,
+) -> Response<Answered> {
     let mut route = None;
     let mut reached = 0;
     if let Some(refusal) = refusal(&exchange, is_sound, &table) {
