@@ -10,19 +10,6 @@ pub(crate) fn give_back() {
     }
 }
 
-/// Has the CPU bring a value into its cache while it does something else.
-#[inline]
-pub(crate) fn prefetch<T>(value: &T) {
-    #[cfg(target_arch = "x86_64")]
-    // SAFETY: a hint, which reads nothing into the program.
-    unsafe {
-        use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
-        _mm_prefetch::<_MM_HINT_T0>(std::ptr::from_ref(value).cast());
-    }
-    #[cfg(not(target_arch = "x86_64"))]
-    let _ = value;
-}
-
 /// Bytes of a large page.
 const LARGE: usize = 2 << 20;
 

@@ -64,9 +64,6 @@ pub struct Index<T> {
 /// The lowest bit of what a table holds: set with numbers that are no positions.
 const SEVERAL: u32 = 1;
 
-/// Prefixes whose places are asked for before the first of them is looked at.
-const TOGETHER: usize = 8;
-
 /// What there is for one host.
 #[derive(Clone, Copy, Debug)]
 struct Node {
@@ -151,24 +148,20 @@ impl<T> Search<'_, T> {
 
     fn node(&mut self, key: Key, node: Node) {
         self.list(node.any);
+        let path = self.facts.path.len();
         if node.exact < self.best {
             self.path(Prefixes::of(key).whole(self.facts.path.as_bytes()));
         }
-        let longest = self.facts.path.len();
-        let lengths = &self.index.lengths[node.lengths.range()];
-        let lengths = &lengths[..lengths.partition_point(|one| one.length as usize <= longest)];
         let mut prefixes = Prefixes::of(key);
-        for some in lengths.chunks(TOGETHER) {
-            let mut keys = [0; TOGETHER];
-            for (key, one) in keys.iter_mut().zip(some).filter(|(_, one)| one.first < self.best) {
-                *key = prefixes.next(&self.facts.path.as_bytes()[..one.length as usize]);
-                self.index.paths.prefetch(*key);
+        for &Length { length, first } in &self.index.lengths[node.lengths.range()] {
+            if length as usize > path {
+                break;
             }
-            for (key, one) in keys.iter().zip(some) {
-                if one.first < self.best {
-                    self.path(*key);
-                }
+            if first >= self.best {
+                continue;
             }
+            let key = prefixes.next(&self.facts.path.as_bytes()[..length as usize]);
+            self.path(key);
         }
     }
 

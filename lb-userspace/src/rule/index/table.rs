@@ -4,7 +4,6 @@
 //! other; what is found is asked in any case.
 
 use super::hash::Key;
-use crate::kernel::heap;
 
 /// From keys to numbers.
 #[derive(Debug)]
@@ -51,22 +50,13 @@ impl Table {
         self.filter[word] & bits == bits
     }
 
-    /// Has the CPU bring what it takes to look for a key.
-    pub(super) fn prefetch(&self, key: Key) {
-        heap::prefetch(&self.filter[self.filtered(key).0]);
-        heap::prefetch(&self.slots[self.place(key)]);
-    }
-
     /// All numbers of a key: one, unless two keys seem the same.
     pub(super) fn get(&self, key: Key) -> impl Iterator<Item = u32> + use<'_> {
         let (mark, numbers) = (self.mark(key), (1 << self.bits) - 1);
-        let (behind, ahead) = self.slots.split_at(self.place(key));
+        let place = key as usize & (self.slots.len() - 1);
+        let (behind, ahead) = self.slots.split_at(place);
         let used = ahead.iter().chain(behind).take_while(|slot| **slot != UNUSED);
         used.filter(move |slot| **slot & !numbers == mark).map(move |slot| slot & numbers)
-    }
-
-    fn place(&self, key: Key) -> usize {
-        key as usize & (self.slots.len() - 1)
     }
 
     fn filtered(&self, key: Key) -> (usize, u64) {
