@@ -31,7 +31,7 @@ use crate::{
     api::{self, Daemon},
     events::{Watched, What},
     health::{Monitor, Names},
-    kernel::{Datapath, InstanceLock, KernelError, heap},
+    kernel::{Datapath, InstanceLock, KernelError},
     model::{Fault, Settings},
     nats,
     provider::{Reload, Sources, consul::register::Registrar},
@@ -78,7 +78,6 @@ pub fn run(options: &Options) -> Result<(), RunError> {
     if let (Place::Inherited(_), Ok(again)) = (&place, open()) {
         (sources, reload) = again;
     }
-    heap::give_back();
     let log = Log::start(&settings(&reload).log);
     let runtime =
         tokio::runtime::Builder::new_multi_thread().worker_threads(WORKERS).enable_all().build()?;
@@ -244,7 +243,6 @@ impl Writer {
         self.handle(events);
         self.remember(&reload);
         self.bring_into_force().await;
-        heap::give_back();
         match &self.faults.apply {
             Some(why) => Err(RunError::Refused(why.clone())),
             None => Ok(()),

@@ -10,7 +10,7 @@ use super::{
     hash::{self, Key, Prefixes},
 };
 use crate::{
-    kernel::heap,
+    kernel::pages,
     rule::{
         Rule,
         matcher::{Anchor, HostAnchor, PathAnchor},
@@ -83,7 +83,7 @@ impl Files {
     }
 
     fn close<T>(self, entries: Vec<Entry<T>>) -> Index<T> {
-        heap::lay_on_large_pages(&entries);
+        pages::lay_on_large_pages(&entries);
         let mut store = Store::default();
         let anywhere = store.node(hash::ANYWHERE, self.anywhere);
         let hosts: Vec<(Key, u32)> =

@@ -1,14 +1,4 @@
-//! What the program does about its memory beyond asking for it.
-
-/// Gives it back to the kernel: reading a large configuration takes several times the memory that it
-/// comes to, and what comes next asks for it from other threads, which have heaps of their own.
-pub(crate) fn give_back() {
-    #[cfg(target_env = "gnu")]
-    // SAFETY: it takes the allocator's own locks, and touches only what is free.
-    unsafe {
-        libc::malloc_trim(0);
-    }
-}
+//! Where large pieces of memory lie.
 
 /// Bytes of a large page.
 const LARGE: usize = 2 << 20;
