@@ -43,7 +43,6 @@ pub mod net;
 pub mod object;
 mod old_table;
 mod packet;
-pub(crate) mod pages;
 mod paths;
 mod pins;
 pub mod poke;

@@ -33,10 +33,6 @@ use super::{
     upstream::Pool,
 };
 
-/// Tasks that run before sockets are asked again while there are more of them. A system call for
-/// each 61, tokio's own choice, is one more than there need be for what a single asking brings.
-const EVENT_INTERVAL: u32 = 256;
-
 /// What a worker is told.
 pub(crate) enum Order {
     /// Accept connections of an entry point from this socket, too.
@@ -162,7 +158,6 @@ impl Handle {
         let thread = thread.spawn(move || {
             // A runtime whose tasks stay on its thread is made there.
             let mut runtime = tokio::runtime::Builder::new_current_thread();
-            runtime.event_interval(EVENT_INTERVAL);
             match runtime.enable_all().build_local(LocalOptions::default()) {
                 Ok(runtime) => {
                     let _told = made.send(Ok(()));

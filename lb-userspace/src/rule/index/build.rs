@@ -9,12 +9,9 @@ use super::{
     Entry, Index, Length, List, Node, Route, SEVERAL, Table,
     hash::{self, Key, Prefixes},
 };
-use crate::{
-    kernel::pages,
-    rule::{
-        Rule,
-        matcher::{Anchor, HostAnchor, PathAnchor},
-    },
+use crate::rule::{
+    Rule,
+    matcher::{Anchor, HostAnchor, PathAnchor},
 };
 
 /// Asked after all that have a rule.
@@ -83,7 +80,6 @@ impl Files {
     }
 
     fn close<T>(self, entries: Vec<Entry<T>>) -> Index<T> {
-        pages::lay_on_large_pages(&entries);
         let mut store = Store::default();
         let anywhere = store.node(hash::ANYWHERE, self.anywhere);
         let hosts: Vec<(Key, u32)> =
