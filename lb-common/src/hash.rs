@@ -45,13 +45,20 @@ pub fn flow(key: &HashKey, src: &Addr, dst: &Addr, ports: u32, proto: u32) -> u6
 
 /// Hash of a client's address alone (`sourceHash`).
 #[inline(always)]
-pub fn source(key: &HashKey, src: &Addr) -> u64 {
+pub const fn source(key: &HashKey, src: &Addr) -> u64 {
+    peer(key, src, 0)
+}
+
+/// Hash of an address and a port.
+#[inline(always)]
+pub const fn peer(key: &HashKey, addr: &Addr, port: u32) -> u64 {
     finish(
         key[11]
-            .wrapping_add(key[1].wrapping_mul(src[3] as u64))
-            .wrapping_add(key[5].wrapping_mul(src[0] as u64))
-            .wrapping_add(key[6].wrapping_mul(src[1] as u64))
-            .wrapping_add(key[7].wrapping_mul(src[2] as u64)),
+            .wrapping_add(key[1].wrapping_mul(addr[3] as u64))
+            .wrapping_add(key[3].wrapping_mul(port as u64))
+            .wrapping_add(key[5].wrapping_mul(addr[0] as u64))
+            .wrapping_add(key[6].wrapping_mul(addr[1] as u64))
+            .wrapping_add(key[7].wrapping_mul(addr[2] as u64)),
     )
 }
 

@@ -12,6 +12,7 @@ pub mod config;
 pub mod csum;
 pub mod flow;
 pub mod hash;
+pub mod peers;
 pub mod reason;
 pub mod ring;
 pub mod verdict;
@@ -22,6 +23,7 @@ pub use backend::{BackendEntry, BackendStats, IfaceEntry};
 pub use config::KernelConfig;
 pub use flow::{Flow, FragKey, FragValue, TcpState};
 pub use hash::HashKey;
+pub use peers::HostPeers;
 pub use reason::{DropReason, Event};
 pub use ring::RingValue;
 pub use verdict::Verdict;
@@ -33,6 +35,7 @@ pub mod maps {
     pub const PINNED: &[&str] = &[
         CONFIG, VIP_META, VIP_ACTIVE, VIP_DISP, VIP_SLOTS, VIPS, VIP_ADDRS, BACKENDS, ACTIVE,
         STATS, NATS, IFACES, RINGS, CURSORS, FLOWS, REPLIES, FRAGS, DROPS, EVENTS, VERDICT,
+        HOST_PEERS,
     ];
     /// `Array<KernelConfig>(1)`.
     pub const CONFIG: &str = "CONFIG";
@@ -70,6 +73,8 @@ pub mod maps {
     pub const REPLIES: &str = "REPLIES";
     /// `LruHashMap<FragKey, FragValue>`.
     pub const FRAGS: &str = "FRAGS";
+    /// `Array<HostPeers>(1)`: whom the host itself talks to, memory-mapped.
+    pub const HOST_PEERS: &str = "HOST_PEERS";
     /// `PerCpuArray<u64>` by [`crate::DropReason`].
     pub const DROPS: &str = "DROPS";
     /// `PerCpuArray<u64>` by [`crate::Event`].

@@ -21,20 +21,22 @@ use crate::{
 };
 
 /// Asks at once for all the lines that a new flow needs: their ways from memory overlap then. The
-/// backend is chosen already where that is a matter of hashes.
+/// backend is chosen already where that is a matter of hashes. What doesn't depend on it is asked
+/// for while its ring is on its way.
 #[inline(always)]
 pub(crate) fn anticipate(p: &Packet, entry: &VipEntry, scratch: &mut Scratch) -> Result<(), Exit> {
     let target = &mut scratch.target;
     if matches!(entry.algorithm, vips::algorithm::MAGLEV | vips::algorithm::SOURCE_HASH) {
         target.choice = select::select(&p.tuple, target.vip);
-        if target.choice != 0
-            && let Some(b) = BACKENDS.get(target.choice as u32)
-        {
-            reply::anticipate(b, p, target)?;
-        }
     }
+    conn::anticipate(target.hash)?;
     release::anticipate(&scratch.stale);
-    conn::anticipate(target.hash)
+    if target.choice != 0
+        && let Some(b) = BACKENDS.get(target.choice as u32)
+    {
+        reply::anticipate(b, p, target)?;
+    }
+    Ok(())
 }
 
 /// Begins a flow: backend, NAT address and port, and its place in the table.
@@ -90,7 +92,7 @@ pub(crate) fn begin<F: Frame>(
     if !dry_run() {
         write(frame, p, index, position, picked_up, target)?;
         conn::publish(index, flow::signature(hash));
-        target.flow = index + 1;
+        (target.flow, target.is_new) = (index + 1, 1);
     }
     Ok(())
 }

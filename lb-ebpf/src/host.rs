@@ -1,11 +1,14 @@
 //! Sockets of the host itself, which lb must not get in the way of.
 
 use aya_ebpf::helpers::generated as bpf;
-use lb_common::addr;
+use lb_common::{
+    Addr, addr,
+    peers::{self, PEERS},
+};
 
 use crate::{
     frame::Frame,
-    maps::{BACKENDS, CONFIG, NATS},
+    maps::{BACKENDS, CONFIG, HOST_PEERS, NATS, dry_run},
     packet::{self, tcp},
     parse::{Packet, Tuple},
     reply::Request,
@@ -31,6 +34,9 @@ pub(crate) fn holds<F: Frame>(frame: F, r: &Request, port: u32) -> bool {
     let (Some(b), Some(nat)) = (BACKENDS.get(r.backend), NATS.get(r.nat)) else {
         return true;
     };
+    if r.proto == packet::TCP && !talks_to(&b.addr, u32::from(b.port)) {
+        return false;
+    }
     let Some(scratch) = scratch::get() else {
         return true;
     };
@@ -47,6 +53,40 @@ pub(crate) fn holds<F: Frame>(frame: F, r: &Request, port: u32) -> bool {
         36
     };
     socket(frame, tuple, size, r.proto)
+}
+
+/// Whether the host may have a TCP connection to this peer. To ask for a socket costs more than
+/// anything else that a new flow does, and most backends hear of the host through lb alone.
+#[inline(always)]
+fn talks_to(addr: &Addr, port: u32) -> bool {
+    let (Some(known), Some(at)) = (HOST_PEERS.get(0), peer(addr, port)) else {
+        return true;
+    };
+    // SAFETY: live map values.
+    unsafe { (&raw const known.complete).read_volatile() == 0 || at.read_volatile() != 0 }
+}
+
+/// Remembers who answers a connection of the host's own: a SYN-ACK that belongs to no flow.
+#[inline(always)]
+pub(crate) fn answered(p: &Packet) {
+    let both = tcp::SYN | tcp::ACK;
+    if !p.is_tcp() || p.tcp_flags & both != both || dry_run() {
+        return;
+    }
+    if let Some(at) = peer(&p.src, p.ports & 0xffff) {
+        // SAFETY: a live map value; every writer writes the same.
+        unsafe { at.write_volatile(1) };
+    }
+}
+
+/// A peer's byte in the filter.
+#[inline(always)]
+fn peer(addr: &Addr, port: u32) -> Option<*mut u8> {
+    let config = CONFIG.get(0)?;
+    let known = HOST_PEERS.get_ptr_mut(0)?;
+    let slot = packet::opaque(peers::slot(&config.hash_key, addr, port)) & (PEERS - 1);
+    // SAFETY: bounded just above.
+    Some(unsafe { (&raw mut (*known).seen).cast::<u8>().add(slot) })
 }
 
 /// Whether the host itself would take a packet: one that begins a connection,

@@ -7,7 +7,7 @@ use aya_ebpf::{
     macros::btf_map,
 };
 use lb_common::{
-    Addr, BackendEntry, BackendStats, DropReason, Event, FragKey, FragValue, IfaceEntry,
+    Addr, BackendEntry, BackendStats, DropReason, Event, FragKey, FragValue, HostPeers, IfaceEntry,
     KernelConfig, RingValue, Verdict, VipEntry, VipMeta, VipSlot,
     backend::IFACE_SLOTS,
     config::NAT_ADDRESSES,
@@ -70,6 +70,8 @@ pub(crate) static CURSORS: PerCpuArray<u32, { MAX_VIPS as usize }> = PerCpuArray
 
 #[btf_map]
 pub(crate) static FRAGS: LruHashMap<FragKey, FragValue, 8192> = LruHashMap::new();
+#[btf_map]
+pub(crate) static HOST_PEERS: Array<HostPeers, 1, MMAP> = Array::new();
 #[btf_map]
 pub(crate) static DROPS: PerCpuArray<u64, { DropReason::COUNT as usize }> = PerCpuArray::new();
 #[btf_map]

@@ -34,6 +34,7 @@ pub(crate) fn run<F: Frame>(frame: F, p: &mut Packet) -> Result<i32, Exit> {
         return to_backend(frame, p, id);
     }
     if config()?.nat_filter & addr::bit(&p.dst) == 0 {
+        host::answered(p);
         return Err(frag::passed(p));
     }
     match reply::find(&p.tuple) {
@@ -46,6 +47,7 @@ pub(crate) fn run<F: Frame>(frame: F, p: &mut Packet) -> Result<i32, Exit> {
 /// is not copied yet: the host, which has no socket for it, would end that flow with an RST.
 #[inline(always)]
 fn unknown<F: Frame>(frame: F, p: &Packet) -> Exit {
+    host::answered(p);
     match config() {
         Ok(config)
             if config.flags & config_flags::CARRYING != 0
@@ -77,6 +79,8 @@ pub(crate) struct Target {
     pub(crate) nat_port: u32,
     /// Ring slot plus one, of a new flow.
     pub(crate) ring_slot: u32,
+    /// 1 where the packet made the flow: there is nothing to follow yet.
+    pub(crate) is_new: u32,
 }
 
 impl Target {
@@ -117,7 +121,7 @@ fn find_or_begin<F: Frame>(frame: F, p: &Packet, id: u32) -> Result<(), Exit> {
         found = NONE;
     }
     let target = &mut scratch.target;
-    (target.flow, target.ring_slot) = (found, 0);
+    (target.flow, target.ring_slot, target.is_new) = (found, 0, 0);
     if found == NONE {
         return begin::begin(frame, p, entry, scratch);
     }
@@ -144,7 +148,7 @@ fn forward<F: Frame>(frame: F, p: &Packet) -> Result<i32, Exit> {
     }
     check_size(frame, p, b.mtu, config.min_mtu)?;
     let mut flow = target.flow;
-    if flow != NONE && !dry_run() {
+    if flow != NONE && target.is_new == 0 && !dry_run() {
         flow = follow_client(frame, p, flow - 1, target.hash, config.hz);
     }
     frag::first(p, flow::FRAG_FORWARD, flow);

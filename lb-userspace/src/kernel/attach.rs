@@ -177,6 +177,12 @@ fn unless_gone(paths: &Paths, name: LinkName, swapped: Result<()>) -> Result<()>
     }
 }
 
+/// Whether [`attach`] would attach anything.
+pub(super) fn adds(paths: &Paths, wanted: &[Attachment]) -> Result<bool> {
+    let there = pinned(paths)?;
+    Ok(wanted.iter().flat_map(hooks).any(|name| !there.contains(&name)))
+}
+
 /// Makes the attachments what is wanted: attaches what is missing, then detaches the rest.
 pub(super) fn attach(
     paths: &Paths,

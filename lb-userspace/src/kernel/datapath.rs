@@ -4,6 +4,7 @@ use std::{collections::BTreeSet, sync::Arc};
 
 use aya::Ebpf;
 use lb_common::{KernelConfig, config::flags::CARRYING};
+use tracing::warn;
 
 use super::{
     AttachStatus, Attachment, KernelLog, KernelMaps, Paths, Reader, attach,
@@ -14,6 +15,7 @@ use super::{
     load::{self, Copy},
     object::OBJECT,
     paths::LayoutPaths,
+    peers::Peers,
     preflight, view,
 };
 use crate::{
@@ -45,6 +47,7 @@ pub struct Datapath {
     ebpf: Ebpf,
     maps: KernelMaps,
     reader: Arc<Reader>,
+    peers: Peers,
     log: Option<KernelLog>,
     origin: Origin,
 }
@@ -131,7 +134,17 @@ impl Datapath {
     /// # Errors
     /// The pins can't be read or removed.
     pub fn attach(&mut self, wanted: &[Attachment]) -> Result<Vec<AttachStatus>> {
-        attach::attach(&self.paths, &mut self.ebpf, wanted)
+        let adds = attach::adds(&self.paths, wanted)?;
+        if adds {
+            self.peers.suspend();
+        }
+        let statuses = attach::attach(&self.paths, &mut self.ebpf, wanted)?;
+        if (adds || !self.peers.is_complete())
+            && let Err(error) = self.peers.learn()
+        {
+            warn!("each new flow looks for sockets of the host, which costs time: {error}");
+        }
+        Ok(statuses)
     }
 
     /// Interfaces on which a program stands at native XDP now, by index.
@@ -213,6 +226,7 @@ impl Datapath {
         }
         let log = if trace { Some(KernelLog::new(&mut ebpf)?) } else { None };
         let reader = Arc::new(Reader::open(&pins, &layout)?);
+        let peers = Peers::open(&pins, reader.config()?.hash_key)?;
         let maps = KernelMaps::open(&pins, Arc::clone(&reader), &view::read(&pins)?)?;
         Ok(Self {
             paths: paths.clone(),
@@ -221,6 +235,7 @@ impl Datapath {
             ebpf,
             maps,
             reader,
+            peers,
             log,
             origin: Origin::Fresh,
         })

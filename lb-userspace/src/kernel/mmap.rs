@@ -7,7 +7,7 @@ use std::{
     ops::Deref,
     os::fd::AsFd,
     ptr::NonNull,
-    sync::atomic::{AtomicU32, AtomicU64},
+    sync::atomic::{AtomicU8, AtomicU32, AtomicU64},
 };
 
 use nix::sys::mman::{MapFlags, ProtFlags, mmap, munmap};
@@ -24,6 +24,8 @@ unsafe impl Shareable for AtomicU64 {}
 unsafe impl<const N: usize> Shareable for [AtomicU32; N] {}
 // SAFETY: as above.
 unsafe impl<const N: usize> Shareable for [AtomicU64; N] {}
+// SAFETY: as above.
+unsafe impl<const N: usize> Shareable for [AtomicU8; N] {}
 
 /// The elements of an array map.
 #[derive(Debug)]

@@ -44,6 +44,7 @@ pub mod object;
 mod old_table;
 mod packet;
 mod paths;
+mod peers;
 mod pins;
 pub mod poke;
 mod preflight;

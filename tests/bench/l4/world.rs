@@ -97,6 +97,8 @@ impl World {
         let datapath = Datapath::open(&paths, &settings)?;
         let mut world = Self { datapath, front, back, paths };
         world.fill()?;
+        // To nothing; but it tells the programs whom the host talks to, as it does in `lb run`.
+        world.datapath.attach(&[])?;
         Ok(world)
     }
 

@@ -11,6 +11,7 @@ mod frag;
 mod icmp;
 mod kit;
 mod parse;
+mod peers;
 mod ports;
 mod race;
 mod select;

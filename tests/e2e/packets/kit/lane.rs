@@ -7,7 +7,7 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
 };
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use aya::{
     TestRun, TestRunOptions,
     maps::{Array, HashMap, Map, MapData, PerCpuArray, PerCpuValues},
@@ -15,7 +15,7 @@ use aya::{
 };
 use aya_obj::programs::XdpAttachType;
 use lb_common::{
-    FragKey, FragValue, KernelConfig, VipEntry,
+    FragKey, FragValue, HostPeers, KernelConfig, VipEntry,
     flow::{FlowBucket, ReplyBucket},
     maps,
 };
@@ -32,6 +32,9 @@ use super::{
     view,
 };
 use crate::kernel::kit;
+
+/// A [`HostPeers`].
+type Peers = [u8; size_of::<HostPeers>()];
 
 /// Lanes that no row is using.
 static FREE: Mutex<Vec<Lane>> = Mutex::new(Vec::new());
@@ -160,6 +163,7 @@ impl Lane {
     /// No flows, no fragments, cursors at the start, the standard view.
     fn empty(&mut self) -> Result<()> {
         self.forget_flows()?;
+        self.array::<Peers>(maps::HOST_PEERS)?.set(0, [0; size_of::<HostPeers>()], 0)?;
         let mut frags = self.frags()?;
         let keys: Vec<FragKey> = frags.keys().flatten().collect();
         for key in keys {
@@ -173,6 +177,17 @@ impl Lane {
         // A backend's counters go with it.
         self.apply(KernelView { config: self.view.config, ..KernelView::default() })?;
         self.apply(view::standard(self.standard))
+    }
+
+    /// Makes known whom the host talks to, as when programs are attached.
+    pub(in crate::packets) fn learn_peers(&mut self) -> Result<()> {
+        let mut peers = self.array::<Peers>(maps::HOST_PEERS)?;
+        let mut value = peers.get(&0, 0)?;
+        value[0] = 0;
+        peers.set(0, value, 0)?;
+        self.datapath.attach(&[])?;
+        ensure!(peers.get(&0, 0)?[0] == 1, "whom the host talks to is not known");
+        Ok(())
     }
 
     /// Empties the flow table.
