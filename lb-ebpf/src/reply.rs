@@ -155,14 +155,17 @@ pub(crate) fn anticipate(b: &BackendEntry, p: &Packet, target: &mut Target) -> R
     let nat = NATS.get(target.nat).ok_or(Exit::Drop(DropReason::Internal))?;
     let ports = u32::from(b.port) | p.ports << 16;
     target.reply_hash = hash::flow(&config.hash_key, &b.addr, nat, ports, p.proto);
-    let other = candidate(config, seed(target.hash), 0);
-    let other = u32::from(b.port) | other << 16;
-    let other = hash::flow(&config.hash_key, &b.addr, nat, other, p.proto);
-    for hash in [target.reply_hash, other] {
+    let ask = |hash| {
         if let Some(bucket) = REPLIES.get(flow::bucket(hash, config.reply_buckets)) {
             load(bucket, 0);
         }
-    }
+    };
+    // At once: what a CPU does ahead of a line that it waits for has an end, after some hundreds of
+    // instructions.
+    ask(target.reply_hash);
+    let other = candidate(config, seed(target.hash), 0);
+    let other = u32::from(b.port) | other << 16;
+    ask(hash::flow(&config.hash_key, &b.addr, nat, other, p.proto));
     Ok(())
 }
 
@@ -342,9 +345,12 @@ extern "C" fn lb_take(port: u32, ask: u32) -> u64 {
         }
         // two CPUs may have taken two free slots: the one behind withdraws
         for way in 0..REPLY_WAYS {
+            if way >= free {
+                break;
+            }
             let other = load(bucket, way);
             let place = number * REPLY_WAYS as u32 + way as u32;
-            if way < free && other >> 32 == sig && !is_stale(other, place) {
+            if other >> 32 == sig && !is_stale(other, place) {
                 cas64(at, word, 0);
                 return taken::NO;
             }

@@ -8,7 +8,8 @@ use prometheus::proto::{
 };
 
 use crate::{
-    model::Scheme,
+    middleware::circuit_changes,
+    model::{Id, Scheme},
     proxy::{
         View,
         observe::{Key, Reading, Series, spans},
@@ -26,6 +27,13 @@ pub(super) fn families(view: &View) -> Vec<MetricFamily> {
             let labels = [("router", router.as_str()), ("service", service.as_str())];
             all.requests("router", &labels, &route.stats.requests);
         }
+    }
+    connections(&mut all, view);
+    for ((router, middleware, state), count) in circuit_changes() {
+        let (router, middleware) = (router.qualified(), middleware.qualified());
+        let labels = [("middleware", &*middleware), ("router", &*router), ("state", state)];
+        let help = "How often a circuit breaker came to a state.";
+        all.counter("lb_circuit_breaker_changes_total", help, &labels, count);
     }
     if metrics.services {
         services(&mut all, view);
@@ -76,6 +84,32 @@ fn entry_points(all: &mut Families, view: &View, with_requests: bool) {
             let labels = [("entrypoint", &*entry.name), ("reason", reason)];
             let help = "What came and was no request, by reason.";
             all.counter("lb_entrypoint_refused_total", help, &labels, count);
+        }
+    }
+}
+
+/// Of routers that aren't HTTP's, those that had any.
+fn connections(all: &mut Families, view: &View) {
+    for counts in view.connections() {
+        let Some(router) = counts.router.as_ref().map(Id::qualified) else {
+            continue; // with no router it is what the entry point refused
+        };
+        let name = [("entrypoint", &*counts.entry_point), ("router", &router)];
+        if counts.connections > 0 {
+            let help = "Connections, or sessions of UDP, that are open now.";
+            all.gauge("lb_router_open_connections", help, &name, counts.open as f64);
+            for (metric, help, value) in [
+                ("connections", "Connections, or sessions of UDP.", counts.connections),
+                ("received_bytes", "Bytes from clients.", counts.received),
+                ("sent_bytes", "Bytes to clients.", counts.sent),
+            ] {
+                all.counter(&format!("lb_router_{metric}_total"), help, &name, value);
+            }
+        }
+        for (reason, count) in counts.refusals {
+            let labels = [name[0], name[1], ("reason", reason)];
+            let help = "Connections that lb ended or that broke off, and datagrams dropped.";
+            all.counter("lb_router_refused_total", help, &labels, count);
         }
     }
 }

@@ -8,7 +8,7 @@ use lb_tests::{Daemon, Namespace, server::Origin};
 use rcgen::generate_simple_self_signed;
 use serde_json::{Value, json};
 
-use super::kit::{Follower, Nats, PATIENCE};
+use super::kit::{Follower, Nats, PATIENCE, counter};
 use crate::l7::kit::{ENTRY, World, origin_at, service};
 
 const EVENTS: &str = "events: { node: edge, nats: { servers: \"nats://127.0.0.1:4222\" } }\n";
@@ -50,6 +50,11 @@ fn circuits_are_told_as_they_go_round() -> Result<()> {
         world.get("/")?;
     }
     assert_eq!(world.get("/")?.status, 200);
+    let labels = "middleware=\"fuse@file\",router=\"all@file\"";
+    for state in ["open", "recovering", "closed"] {
+        let name = format!("lb_circuit_breaker_changes_total{{{labels},state=\"{state}\"}}");
+        ensure!(counter(&daemon, &name)? > 0, "{state}");
+    }
     Ok(())
 }
 

@@ -31,7 +31,7 @@ fn scrape(running: &Running) -> String {
 }
 
 /// Waits for a line: an exchange is counted a moment after its last byte.
-fn shows(running: &Running, line: &str) {
+pub(super) fn shows(running: &Running, line: &str) {
     for _ in 0..500 {
         if scrape(running).lines().any(|other| other == line) {
             return;

@@ -7,7 +7,10 @@ use std::{
     sync::Arc,
 };
 
-use super::kit::{Origin, Running, backend};
+use super::{
+    kit::{Origin, Running, backend},
+    observe::shows,
+};
 use crate::{
     model::{
         EntryPoint, EntryPointOptions, Id, Path, Protocol, Router, RouterTls, Rule, Service,
@@ -109,6 +112,8 @@ fn one_entry_point_serves_http_tls_and_tcp() {
     let tls = RouterTls::default();
     let term = Some("HostSNI(`term.test`)");
     add(&mut running.snapshot, Protocol::Tcp, "term", term, Some(tls.clone()), &[echo("tcp ")]);
+    let none = Some("HostSNI(`none.test`)");
+    add(&mut running.snapshot, Protocol::Tcp, "none", none, Some(tls.clone()), &[]);
     let host = Some("Host(`e.com`)");
     add(&mut running.snapshot, Protocol::Http, "tls", host, Some(tls), &[origin.address]);
     follow(&mut running);
@@ -119,17 +124,19 @@ fn one_entry_point_serves_http_tls_and_tcp() {
     assert!(talk(secure(&running, "x.test"), request, quiet).starts_with("HTTP/1.1 200"));
     assert_eq!(talk(secure(&running, "term.test"), "hello", quiet), "tcp hello");
     assert_eq!(running.proxy.notes().len(), 1, "whose certificate it is");
-    // Bytes are counted after both directions were looked at: the answer may be here earlier.
-    let counted = || {
-        let all = running.proxy.view().connections();
-        let term = all.into_iter().find(|counts| counts.router.is_some()).unwrap();
-        (term.entry_point, term.connections, term.received)
-    };
-    let is_counted = (0..1000).any(|_| {
-        std::thread::sleep(std::time::Duration::from_millis(10));
-        counted() == ("web".to_owned(), 1, 5)
-    });
-    assert!(is_counted, "{:?}", counted());
+    let labels = r#"{entrypoint="web",router="term@file"}"#;
+    for counted in ["connections_total", "received_bytes_total", "sent_bytes_total"] {
+        let value = match counted {
+            "connections_total" => 1,
+            "received_bytes_total" => "hello".len(),
+            _ => "tcp hello".len(),
+        };
+        shows(&running, &format!("lb_router_{counted}{labels} {value}"));
+    }
+    shows(&running, &format!("lb_router_open_connections{labels} 0"));
+    let _closed = secure(&running, "none.test").write(b"hello");
+    let labels = r#"{entrypoint="web",reason="no_server",router="none@file"}"#;
+    shows(&running, &format!("lb_router_refused_total{labels} 1"));
 
     add(&mut running.snapshot, Protocol::Tcp, "all", Some("HostSNI(`*`)"), None, &[echo("all ")]);
     follow(&mut running);
