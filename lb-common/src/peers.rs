@@ -14,7 +14,7 @@ pub struct HostPeers {
     /// 1 while all that the host talks to is in `seen`; with 0 nothing follows from it.
     pub complete: u64,
     /// By [`slot`]: 1 where a peer has answered the host with SYN-ACK, or had a connection when
-    /// the programs came to an interface.
+    /// the programs came to an interface; not to a port of lb's own checks.
     pub seen: [u8; PEERS],
 }
 

@@ -11,7 +11,7 @@ use crate::{
     maps::{BACKENDS, CONFIG, HOST_PEERS, NATS, dry_run},
     packet::{self, tcp},
     parse::{Packet, Tuple},
-    reply::Request,
+    reply::{self, Request},
     scratch,
 };
 
@@ -66,11 +66,12 @@ fn talks_to(addr: &Addr, port: u32) -> bool {
     unsafe { (&raw const known.complete).read_volatile() == 0 || at.read_volatile() != 0 }
 }
 
-/// Remembers who answers a connection of the host's own: a SYN-ACK that belongs to no flow.
+/// Remembers who answers a connection of the host's own: a SYN-ACK that belongs to no flow. Not who
+/// answers lb's checks, which are from ports that NAT never uses.
 #[inline(always)]
 pub(crate) fn answered(p: &Packet) {
     let both = tcp::SYN | tcp::ACK;
-    if !p.is_tcp() || p.tcp_flags & both != both || dry_run() {
+    if !p.is_tcp() || p.tcp_flags & both != both || dry_run() || !reply::allowed(p.ports >> 16) {
         return;
     }
     if let Some(at) = peer(&p.src, p.ports & 0xffff) {

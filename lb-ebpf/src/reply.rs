@@ -263,7 +263,7 @@ fn candidate(config: &KernelConfig, seed: u32, attempt: u32) -> u32 {
 
 /// Whether NAT may use a port at all: not one of lb's own checks.
 #[inline(always)]
-fn allowed(port: u32) -> bool {
+pub(crate) fn allowed(port: u32) -> bool {
     let Some(config) = CONFIG.get(0) else {
         return false;
     };

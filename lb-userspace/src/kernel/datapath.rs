@@ -140,7 +140,7 @@ impl Datapath {
         }
         let statuses = attach::attach(&self.paths, &mut self.ebpf, wanted)?;
         if (adds || !self.peers.is_complete())
-            && let Err(error) = self.peers.learn()
+            && let Err(error) = self.peers.learn(&self.reader)
         {
             warn!("each new flow looks for sockets of the host, which costs time: {error}");
         }
@@ -226,7 +226,7 @@ impl Datapath {
         }
         let log = if trace { Some(KernelLog::new(&mut ebpf)?) } else { None };
         let reader = Arc::new(Reader::open(&pins, &layout)?);
-        let peers = Peers::open(&pins, reader.config()?.hash_key)?;
+        let peers = Peers::open(&pins)?;
         let maps = KernelMaps::open(&pins, Arc::clone(&reader), &view::read(&pins)?)?;
         Ok(Self {
             paths: paths.clone(),

@@ -3,14 +3,15 @@
 
 use std::{
     fs, io,
-    net::{IpAddr, Ipv4Addr, Ipv6Addr},
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
     sync::atomic::{AtomicU8, Ordering::*},
 };
 
-use lb_common::{HashKey, HostPeers, addr, maps, peers};
+use lb_common::{HostPeers, addr, maps, peers};
 
 use super::{
     error::{KernelError as E, Result},
+    flows::Reader,
     mmap::Mapped,
     paths::LayoutPaths,
     pins,
@@ -27,16 +28,15 @@ const LISTEN: &str = "0A";
 #[derive(Debug)]
 pub(super) struct Peers {
     value: Mapped<[AtomicU8; size_of::<HostPeers>()]>,
-    key: HashKey,
 }
 
 impl Peers {
     /// Maps the one pinned under `paths`.
-    pub(super) fn open(paths: &LayoutPaths, key: HashKey) -> Result<Self> {
+    pub(super) fn open(paths: &LayoutPaths) -> Result<Self> {
         let data = pins::data(paths, maps::HOST_PEERS)?;
         let value = Mapped::new(data.fd(), 1)
             .map_err(E::map(maps::HOST_PEERS, "mapping it into memory"))?;
-        Ok(Self { value, key })
+        Ok(Self { value })
     }
 
     /// Whether the programs go by the filter.
@@ -54,9 +54,10 @@ impl Peers {
     /// stays in it. Answers that come meanwhile are kept.
     ///
     /// # Errors
-    /// The host's sockets can't be read; new flows go on asking for them.
-    pub(super) fn learn(&self) -> io::Result<()> {
+    /// The settings or the host's sockets can't be read; new flows go on asking for them.
+    pub(super) fn learn(&self, reader: &Reader) -> io::Result<()> {
         self.suspend();
+        let config = reader.config().map_err(io::Error::other)?;
         let [value] = &*self.value else { return Ok(()) };
         value[SEEN..].iter().for_each(|seen| seen.store(0, SeqCst));
         for path in SOCKETS {
@@ -66,8 +67,12 @@ impl Peers {
                 Err(e) if e.kind() == io::ErrorKind::NotFound => continue,
                 Err(e) => return Err(io::Error::new(e.kind(), format!("{path}: {e}"))),
             };
-            for (ip, port) in text.lines().skip(1).filter_map(peer) {
-                let slot = peers::slot(&self.key, &addr::from_ip(ip), u32::from(port.to_be()));
+            for socket in text.lines().skip(1).filter_map(socket) {
+                if (config.own_port_first..=config.own_port_last).contains(&socket.port) {
+                    continue;
+                }
+                let (ip, port) = (addr::from_ip(socket.peer.ip()), socket.peer.port().to_be());
+                let slot = peers::slot(&config.hash_key, &ip, u32::from(port));
                 value[SEEN + slot].store(1, SeqCst);
             }
         }
@@ -76,26 +81,36 @@ impl Peers {
     }
 }
 
-/// The far end of a socket: `sl local_address rem_address st …`, addresses as words in the host's
-/// order. `None` for one that listens.
-fn peer(line: &str) -> Option<(IpAddr, u16)> {
-    let mut fields = line.split_ascii_whitespace().skip(2);
-    let (address, port) = fields.next()?.split_once(':')?;
-    if fields.next()? == LISTEN {
-        return None;
-    }
+/// A socket that has a far end.
+#[derive(Debug, PartialEq, Eq)]
+struct Connected {
+    /// Its own port.
+    port: u16,
+    peer: SocketAddr,
+}
+
+/// What a line tells: `sl local_address rem_address st …`, addresses as words in the host's order.
+/// `None` for a socket that listens.
+fn socket(line: &str) -> Option<Connected> {
+    let mut fields = line.split_ascii_whitespace().skip(1);
+    let (own, peer) = (end(fields.next()?)?, end(fields.next()?)?);
+    (fields.next()? != LISTEN).then_some(Connected { port: own.port(), peer })
+}
+
+fn end(text: &str) -> Option<SocketAddr> {
+    let (address, port) = text.split_once(':')?;
     let word = |at: usize| {
         let word = u32::from_str_radix(address.get(at * 8..at * 8 + 8)?, 16).ok()?;
         Some(word.to_ne_bytes())
     };
-    let ip = match address.len() {
+    let ip: IpAddr = match address.len() {
         8 => Ipv4Addr::from(word(0)?).into(),
         _ => {
             let words = [word(0)?, word(1)?, word(2)?, word(3)?];
             Ipv6Addr::from(<[u8; 16]>::try_from(words.as_flattened()).ok()?).to_canonical()
         }
     };
-    Some((ip, u16::from_str_radix(port, 16).ok()?))
+    Some((ip, u16::from_str_radix(port, 16).ok()?).into())
 }
 
 #[cfg(test)]
@@ -106,9 +121,10 @@ mod tests {
         ($($test:ident: $line:literal => $peer:expr;)+) => {
             $(#[test]
             fn $test() {
-                let wanted: Option<&str> = $peer;
-                let found = peer($line).map(|(ip, port)| (ip, port).into());
-                assert_eq!(found, wanted.map(|peer| peer.parse::<std::net::SocketAddr>().unwrap()));
+                let peer: Option<&str> = $peer;
+                let wanted =
+                    peer.map(|peer| Connected { port: 40_000, peer: peer.parse().unwrap() });
+                assert_eq!(socket($line), wanted);
             })+
         };
     }

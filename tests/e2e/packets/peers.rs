@@ -110,4 +110,12 @@ peers! {
         let _held = connection(way);
         assert!(keeps_its_port(w, way));
     }
+    fn who_answers_lbs_own_checks_is_not_taken_for_one(w, way) {
+        w.set_config(|config| (config.own_port_first, config.own_port_last) = (50_000, 50_999));
+        w.lane.learn_peers().unwrap();
+        let _held = connection(way);
+        let answer = syn_ack(way, 50_500);
+        w.down(&answer).passes(&answer.build());
+        assert!(keeps_its_port(w, way));
+    }
 }
