@@ -45,6 +45,12 @@ const OF_THE_PROXY: &[&str] = &[
 /// As above, once it has happened.
 const NOW_AND_THEN: &[&str] = &[
     "lb_entrypoint_refused_total",
+    "lb_router_connections_total",
+    "lb_router_open_connections",
+    "lb_router_received_bytes_total",
+    "lb_router_sent_bytes_total",
+    "lb_router_refused_total",
+    "lb_circuit_breaker_changes_total",
     "lb_tls_failures_total",
     "lb_service_retries_total",
     "lb_access_log_dropped_total",
