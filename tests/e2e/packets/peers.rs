@@ -11,7 +11,8 @@ use super::{
     wire::flag::{ACK, SYN},
 };
 
-const PORT: u16 = 40_000;
+/// The port of the host's own connection.
+pub(super) const PORT: u16 = 40_000;
 
 /// Rows for both programs and both families.
 macro_rules! peers {
@@ -54,7 +55,7 @@ macro_rules! peers {
 
 /// A connection of the host from the NAT address to the backend, of which the programs have seen
 /// nothing.
-fn connection(way: Way) -> (TcpListener, Socket) {
+pub(super) fn connection(way: Way) -> (TcpListener, Socket) {
     let listener = TcpListener::bind(way.backend()).unwrap();
     let own = Socket::new(Domain::for_address(way.backend()), Type::STREAM, None).unwrap();
     own.set_linger(Some(std::time::Duration::ZERO)).unwrap(); // no TIME_WAIT for the next row

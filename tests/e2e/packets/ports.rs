@@ -4,10 +4,10 @@
 use std::net::{SocketAddr, TcpListener, UdpSocket};
 
 use lb_common::{DropReason, Event, TcpState, addr::from_ip};
-use socket2::{Domain, Socket, Type};
 
 use super::{
     kit::{Action, Way, World, both, segment, vip, xdp},
+    peers::{PORT, connection},
     wire::{L4, Packet, Tcp, flag},
 };
 
@@ -166,12 +166,8 @@ both! {
     fn a_connection_of_the_host_to_the_backend_keeps_its_port(w) {
         let ns = w.lane.ns.clone();
         ns.ip_batch("addr add 10.0.1.1/32 dev lo\naddr add 10.0.1.11/32 dev lo\n").unwrap();
-        let _listener = TcpListener::bind(WAY.backend()).unwrap();
-        let own = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
-        own.set_linger(Some(std::time::Duration::ZERO)).unwrap(); // no TIME_WAIT for the next row
-        own.bind(&WAY.nat(40_000).into()).unwrap();
-        own.connect(&WAY.backend().into()).unwrap();
-        w.connect_counting(WAY, WAY.client_at(40_000), TRANSLATED);
+        let _held = connection(WAY);
+        w.connect_counting(WAY, WAY.client_at(PORT), TRANSLATED);
         w.goes_up(WAY, &WAY.from(WAY.client_at(40_001), SYN), &[]);
         ns.ip("addr flush dev lo scope global").unwrap();
     }

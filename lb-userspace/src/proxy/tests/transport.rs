@@ -125,15 +125,14 @@ fn one_entry_point_serves_http_tls_and_tcp() {
     assert_eq!(talk(secure(&running, "term.test"), "hello", quiet), "tcp hello");
     assert_eq!(running.proxy.notes().len(), 1, "whose certificate it is");
     let labels = r#"{entrypoint="web",router="term@file"}"#;
-    for counted in ["connections_total", "received_bytes_total", "sent_bytes_total"] {
-        let value = match counted {
-            "connections_total" => 1,
-            "received_bytes_total" => "hello".len(),
-            _ => "tcp hello".len(),
-        };
+    for (counted, value) in [
+        ("connections_total", 1),
+        ("received_bytes_total", "hello".len()),
+        ("sent_bytes_total", "tcp hello".len()),
+        ("open_connections", 0),
+    ] {
         shows(&running, &format!("lb_router_{counted}{labels} {value}"));
     }
-    shows(&running, &format!("lb_router_open_connections{labels} 0"));
     let _closed = secure(&running, "none.test").write(b"hello");
     let labels = r#"{entrypoint="web",reason="no_server",router="none@file"}"#;
     shows(&running, &format!("lb_router_refused_total{labels} 1"));
