@@ -201,6 +201,39 @@ fn a_neighbour_with_a_new_mac_is_followed() -> Result<()> {
     })
 }
 
+#[test]
+fn a_mac_that_changes_in_silence_is_found_by_probing() -> Result<()> {
+    silent_change("10.1.0.2", "ipv4")
+}
+
+#[test]
+fn an_ipv6_mac_that_changes_in_silence_is_found_by_probing() -> Result<()> {
+    silent_change("fd01::2", "ipv6")
+}
+
+/// Nobody tells of the change, and nothing of the host's own goes there: the kernel probes whom it
+/// keeps for lb. By default it takes half a minute to doubt an answer, here a second.
+fn silent_change(backend: &str, family: &str) -> Result<()> {
+    let net = Net::new()?;
+    for (key, value) in [
+        ("base_reachable_time_ms", "1000"),
+        ("delay_first_probe_time", "1"),
+        ("retrans_time_ms", "200"),
+    ] {
+        net.host.sysctl(&format!("net/{family}/neigh/eth0/{key}"), value)?;
+    }
+    inside(&net.host, async || {
+        let mut watched = Watched::start(backends([backend])).await?;
+        let before = watched.way(backend).await?.mac;
+        net.one.ip("link set eth0 address 02:00:00:00:00:99")?;
+        let doubted = |state: &lb_userspace::kernel::net::NetState| {
+            state.view.next_hops.values().all(|hop| hop.mac != before)
+        };
+        watched.until("the old MAC to be given up", doubted).await?;
+        moved(&mut watched, &net.one).await
+    })
+}
+
 /// Waits until whichever backend is wanted goes by way of `peer`.
 async fn moved(watched: &mut Watched, peer: &Namespace) -> Result<()> {
     let mac = Some(peer.mac("eth0")?);
