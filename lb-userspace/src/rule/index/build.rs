@@ -6,7 +6,7 @@ use std::{
 };
 
 use super::{
-    Entry, Index, Length, List, Node, Route, SEVERAL, Table,
+    Entry, Index, Length, List, Node, Nominee, Route, Table,
     hash::{self, Key, Prefixes},
 };
 use crate::rule::{
@@ -22,14 +22,14 @@ pub(super) fn index<T>(routes: impl IntoIterator<Item = Route<T>>) -> Index<T> {
         routes.into_iter().map(|route| (priority(&route), route)).collect();
     routes.sort_by(|(a, one), (b, other)| (Reverse(a), &one.name).cmp(&(Reverse(b), &other.name)));
     let mut files = Files::default();
-    let entries = routes.into_iter().enumerate().map(|(position, (_, route))| {
+    let routers = routes.into_iter().zip(0..).map(|((_, route), rank)| {
         let rule = route.rule.clone();
         let anchors = anchors(rule.as_deref());
-        anchors.iter().for_each(|anchor| files.put(position as u32, *anchor));
-        Entry::new(route.rule, &anchors, route.value)
+        anchors.iter().for_each(|anchor| files.put(rank, *anchor));
+        Entry::new(rank, route.rule, &anchors, route.value)
     });
-    let entries = entries.collect();
-    files.close(entries)
+    let routers = routers.collect();
+    files.close(routers)
 }
 
 fn priority<T>(route: &Route<T>) -> i64 {
@@ -45,7 +45,7 @@ fn anchors(rule: Option<&Rule>) -> Vec<Anchor<'_>> {
     rule.map_or_else(|| vec![Anchor::default()], |rule| rule.expression.anchors())
 }
 
-/// Positions come in ascending order.
+/// Ranks come in ascending order.
 #[derive(Default)]
 struct Files {
     hosts: HashMap<Key, Drawer>,
@@ -53,7 +53,7 @@ struct Files {
     has_wildcards: bool,
 }
 
-/// What there is for one host.
+/// What there is for one host, by rank.
 #[derive(Default)]
 struct Drawer {
     any: Vec<u32>,
@@ -62,87 +62,84 @@ struct Drawer {
 }
 
 impl Files {
-    fn put(&mut self, position: u32, Anchor { host, path }: Anchor<'_>) {
+    fn put(&mut self, rank: u32, Anchor { host, path }: Anchor<'_>) {
         self.has_wildcards |= matches!(host, Some(HostAnchor::Under(_)));
         let drawer = match host {
             None => &mut self.anywhere,
             Some(HostAnchor::Exact(name)) => self.hosts.entry(hash::host(name)).or_default(),
             Some(HostAnchor::Under(suffix)) => self.hosts.entry(hash::under(suffix)).or_default(),
         };
-        let positions = match path {
+        let ranks = match path {
             None => &mut drawer.any,
             Some(PathAnchor::Exact(path)) => drawer.exact.entry(path.into()).or_default(),
             Some(PathAnchor::Prefix(prefix)) => drawer.prefixes.entry(prefix.into()).or_default(),
         };
-        if positions.last() != Some(&position) {
-            positions.push(position);
+        if ranks.last() != Some(&rank) {
+            ranks.push(rank);
         }
     }
 
-    fn close<T>(self, entries: Vec<Entry<T>>) -> Index<T> {
-        let mut store = Store::default();
+    fn close<T>(self, routers: Vec<Entry<T>>) -> Index<T> {
+        let mut store = Store { is_placed: vec![false; routers.len()], ..Store::default() };
         let anywhere = store.node(hash::ANYWHERE, self.anywhere);
-        let hosts: Vec<(Key, u32)> =
-            self.hosts.into_iter().map(|(key, drawer)| (key, store.host(key, drawer))).collect();
-        Index {
-            entries,
-            hosts: Table::new(&hosts),
-            nodes: store.nodes.into(),
-            anywhere,
-            has_wildcards: self.has_wildcards,
-            paths: Table::new(&store.paths),
-            lists: store.lists.into(),
-            lengths: store.lengths.into(),
-            positions: store.positions.into(),
+        for (key, drawer) in self.hosts {
+            store.host(key, drawer);
         }
+        store.close(routers, anywhere, self.has_wildcards)
     }
 }
 
 impl Drawer {
-    /// The only position that is in it.
+    /// The only rank that is in it.
     fn only(&self) -> Option<u32> {
         let lists = self.exact.values().chain(self.prefixes.values()).chain([&self.any]);
         let mut all = lists.flatten();
         let first = *all.next()?;
-        all.all(|position| *position == first).then_some(first)
+        all.all(|rank| *rank == first).then_some(first)
     }
 }
 
 #[derive(Default)]
 struct Store {
-    nodes: Vec<Node>,
-    paths: Vec<(Key, u32)>,
-    lists: Vec<List>,
+    places: Vec<(Key, Place)>,
+    /// By rank, whether it has a place of its own.
+    is_placed: Vec<bool>,
     lengths: Vec<Length>,
-    positions: Vec<u32>,
+    /// Ranks of each list.
+    nominees: Vec<u32>,
+}
+
+/// What a key leads to.
+enum Place {
+    /// By rank.
+    Router(u32),
+    Node(Node),
+    List(List),
 }
 
 impl Store {
-    /// What the table of hosts has for one.
-    fn host(&mut self, key: Key, drawer: Drawer) -> u32 {
-        drawer.only().map_or_else(
-            || {
-                let node = self.node(key, drawer);
-                self.nodes.push(node);
-                several(self.nodes.len() - 1)
-            },
-            single,
-        )
+    /// What the table has for a host.
+    fn host(&mut self, key: Key, drawer: Drawer) {
+        let place = match drawer.only().filter(|rank| !self.is_placed[*rank as usize]) {
+            Some(rank) => self.router(rank),
+            None => Place::Node(self.node(key, drawer)),
+        };
+        self.places.push((key, place));
     }
 
     fn node(&mut self, key: Key, drawer: Drawer) -> Node {
-        let first = |positions: &Vec<u32>| positions.first().copied().unwrap_or(u32::MAX);
+        let first = |ranks: &Vec<u32>| ranks.first().copied().unwrap_or(u32::MAX);
         let exact = drawer.exact.values().map(first).min().unwrap_or(u32::MAX);
         let mut lengths = BTreeMap::new();
-        for (prefix, positions) in &drawer.prefixes {
+        for (prefix, ranks) in &drawer.prefixes {
             let best = lengths.entry(prefix.len() as u32).or_insert(u32::MAX);
-            *best = first(positions).min(*best);
+            *best = first(ranks).min(*best);
         }
-        for (path, positions) in drawer.exact {
-            self.path(Prefixes::of(key).whole(path.as_bytes()), &positions);
+        for (path, ranks) in drawer.exact {
+            self.path(Prefixes::of(key).whole(path.as_bytes()), &ranks);
         }
-        for (prefix, positions) in drawer.prefixes {
-            self.path(Prefixes::of(key).next(prefix.as_bytes()), &positions);
+        for (prefix, ranks) in drawer.prefixes {
+            self.path(Prefixes::of(key).next(prefix.as_bytes()), &ranks);
         }
         let from = self.lengths.len() as u32;
         self.lengths.extend(lengths.into_iter().map(|(length, first)| Length { length, first }));
@@ -150,31 +147,54 @@ impl Store {
         Node { any: self.list(&drawer.any), lengths, exact }
     }
 
-    fn path(&mut self, key: Key, positions: &[u32]) {
-        let number = match positions {
-            [position] => single(*position),
-            more => {
-                let list = self.list(more);
-                self.lists.push(list);
-                several(self.lists.len() - 1)
-            }
+    fn path(&mut self, key: Key, ranks: &[u32]) {
+        let place = match *ranks {
+            [rank] if !self.is_placed[rank as usize] => self.router(rank),
+            _ => Place::List(self.list(ranks)),
         };
-        self.paths.push((key, number));
+        self.places.push((key, place));
     }
 
-    fn list(&mut self, positions: &[u32]) -> List {
-        let from = self.positions.len() as u32;
-        self.positions.extend(positions);
-        List { from, count: positions.len() as u32 }
+    fn router(&mut self, rank: u32) -> Place {
+        self.is_placed[rank as usize] = true;
+        Place::Router(rank)
     }
-}
 
-/// How a position is filed.
-fn single(position: u32) -> u32 {
-    position << 1
-}
+    fn list(&mut self, ranks: &[u32]) -> List {
+        let from = self.nominees.len() as u32;
+        self.nominees.extend(ranks);
+        List { from, count: ranks.len() as u32 }
+    }
 
-/// How the number of a node or a list is filed.
-fn several(number: usize) -> u32 {
-    (number as u32) << 1 | SEVERAL
+    fn close<T>(self, routers: Vec<Entry<T>>, anywhere: Node, has_wildcards: bool) -> Index<T> {
+        let (table, slots) = Table::new(self.places.iter().map(|(key, _)| *key));
+        let mut order = vec![u32::MAX; routers.len()];
+        let mut entries: Vec<Entry<T>> = Vec::with_capacity(table.size());
+        entries.resize_with(table.size(), || Entry::Unused);
+        for ((key, place), slot) in self.places.into_iter().zip(slots) {
+            match place {
+                Place::Router(rank) => order[rank as usize] = slot,
+                Place::Node(node) => entries[slot as usize] = Entry::Node(key, node),
+                Place::List(list) => entries[slot as usize] = Entry::List(key, list),
+            }
+        }
+        for (router, slot) in routers.into_iter().zip(&mut order) {
+            if *slot == u32::MAX {
+                *slot = entries.len() as u32;
+                entries.push(router);
+            } else {
+                entries[*slot as usize] = router;
+            }
+        }
+        let nominee = |rank: u32| Nominee { rank, slot: order[rank as usize] };
+        Index {
+            table,
+            entries: entries.into(),
+            anywhere,
+            has_wildcards,
+            lengths: self.lengths.into(),
+            nominees: self.nominees.into_iter().map(nominee).collect(),
+            order: order.into(),
+        }
+    }
 }

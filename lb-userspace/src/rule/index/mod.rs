@@ -7,9 +7,10 @@
 //! told by hashes alone, as a rule that came there by chance doesn't match: all that a place nominates
 //! is asked.
 //!
-//! What a look-up among many costs is cache lines. The usual one touches two beyond those that all
-//! share: the host's slot in a [`Table`], and the router's [`Entry`], which has its host and path in it.
-//! Places that could only give a later router than the one found already aren't looked into.
+//! What a look-up among many costs is cache lines. The usual one waits for one beyond those that all
+//! share: the [`Entry`] of its host, or of its prefix, which is a router with host and path in it. The
+//! [`Table`] that leads there is small. Places that could only give a later router than the one found
+//! already aren't looked into.
 
 mod build;
 mod entry;
@@ -42,27 +43,31 @@ pub struct Route<T> {
     pub value: T,
 }
 
-/// Routers in the order in which they are asked, and where to find them.
+/// Routers, and where to find them.
 pub struct Index<T> {
-    entries: Vec<Entry<T>>,
-    /// By host: the position of the only entry there is, or a [`Node`]'s number, and [`SEVERAL`].
-    hosts: Table,
-    nodes: Box<[Node]>,
+    /// By host, and by host and path: slots of `entries`.
+    table: Table,
+    /// By slot, and behind those of the table what no place has alone.
+    entries: Box<[Entry<T>]>,
     /// Whatever the host.
     anywhere: Node,
     /// Whether there are wildcards among the hosts.
     has_wildcards: bool,
-    /// By host and path: the position of the only entry, or a list's number, and [`SEVERAL`].
-    paths: Table,
-    lists: Box<[List]>,
     /// Those of the prefixes of each node, in ascending order.
     lengths: Box<[Length]>,
-    /// Positions of entries, those of each list in ascending order.
-    positions: Box<[u32]>,
+    /// Those of each list in the order in which they are asked.
+    nominees: Box<[Nominee]>,
+    /// Slots of all routers in the order in which they are asked.
+    order: Box<[u32]>,
 }
 
-/// The lowest bit of what a table holds: set with numbers that are no positions.
-const SEVERAL: u32 = 1;
+/// A router that a list names.
+#[derive(Clone, Copy, Debug)]
+struct Nominee {
+    /// Its place in the order in which routers are asked.
+    rank: u32,
+    slot: u32,
+}
 
 /// What there is for one host.
 #[derive(Clone, Copy, Debug)]
@@ -71,7 +76,7 @@ struct Node {
     any: List,
     /// Lengths of prefixes, in [`Index::lengths`].
     lengths: List,
-    /// The first position that is filed under an exact path.
+    /// The first rank that is filed under an exact path.
     exact: u32,
 }
 
@@ -79,7 +84,7 @@ struct Node {
 #[derive(Clone, Copy, Debug)]
 struct Length {
     length: u32,
-    /// The first position that is filed under one of them.
+    /// The first rank that is filed under one of them.
     first: u32,
 }
 
@@ -91,11 +96,13 @@ struct List {
 }
 
 /// The search for one request.
-struct Search<'a, T> {
+struct Search<'a, 's, T> {
     index: &'a Index<T>,
-    facts: Facts<'a>,
-    /// The position of the best entry so far.
+    facts: Facts<'s>,
+    /// The rank of the best router so far.
     best: u32,
+    /// Its value.
+    found: Option<&'a T>,
 }
 
 impl<T> Index<T> {
@@ -108,23 +115,24 @@ impl<T> Index<T> {
     /// among equals. Allocates nothing, unless the host has capitals or the path an escape.
     pub fn find(&self, subject: &dyn Subject) -> Option<&T> {
         let facts = Facts::of(subject);
-        let mut search = Search { index: self, facts, best: u32::MAX };
+        let mut search = Search { index: self, facts, best: u32::MAX, found: None };
         search.run();
-        self.entries.get(search.best as usize).map(Entry::value)
+        search.found
     }
 
     /// All values, in the order in which routers are asked.
     pub fn values(&self) -> impl Iterator<Item = &T> {
-        self.entries.iter().map(Entry::value)
+        let router = |slot: &u32| self.entries[*slot as usize].router();
+        self.order.iter().filter_map(router).map(|(_, value)| value)
     }
 
     /// Whether there are none.
     pub fn is_empty(&self) -> bool {
-        self.entries.is_empty()
+        self.order.is_empty()
     }
 }
 
-impl<T> Search<'_, T> {
+impl<'a, T> Search<'a, '_, T> {
     fn run(&mut self) {
         self.host(hash::host(&self.facts.host));
         if self.index.has_wildcards {
@@ -138,10 +146,11 @@ impl<T> Search<'_, T> {
     }
 
     fn host(&mut self, key: Key) {
-        for number in self.index.hosts.get(key) {
-            match number & SEVERAL {
-                0 => self.ask(number >> 1),
-                _ => self.node(key, self.index.nodes[(number >> 1) as usize]),
+        let index = self.index;
+        for slot in index.table.get(key) {
+            match index.entries[slot as usize] {
+                Entry::Node(of, node) if of == key => self.node(key, node),
+                ref entry => self.ask(entry),
             }
         }
     }
@@ -166,29 +175,32 @@ impl<T> Search<'_, T> {
     }
 
     fn path(&mut self, key: Key) {
-        if !self.index.paths.may_have(key) {
-            return;
-        }
-        for number in self.index.paths.get(key) {
-            match number & SEVERAL {
-                0 => self.ask(number >> 1),
-                _ => self.list(self.index.lists[(number >> 1) as usize]),
+        let index = self.index;
+        for slot in index.table.get(key) {
+            match index.entries[slot as usize] {
+                Entry::List(of, list) if of == key => self.list(list),
+                ref entry => self.ask(entry),
             }
         }
     }
 
     fn list(&mut self, list: List) {
-        for &position in &self.index.positions[list.range()] {
-            if position >= self.best {
+        let index = self.index;
+        for nominee in &index.nominees[list.range()] {
+            if nominee.rank >= self.best {
                 break;
             }
-            self.ask(position);
+            self.ask(&index.entries[nominee.slot as usize]);
         }
     }
 
-    fn ask(&mut self, position: u32) {
-        if position < self.best && self.index.entries[position as usize].matches(&self.facts) {
-            self.best = position;
+    /// A router that is there by chance is as good a find as any: it matches.
+    fn ask(&mut self, entry: &'a Entry<T>) {
+        if let Some((rank, value)) = entry.router()
+            && rank < self.best
+            && entry.matches(&self.facts)
+        {
+            (self.best, self.found) = (rank, Some(value));
         }
     }
 }
@@ -207,6 +219,6 @@ impl<T> Default for Index<T> {
 
 impl<T> fmt::Debug for Index<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Index of {} routers", self.entries.len())
+        write!(f, "Index of {} routers", self.order.len())
     }
 }
