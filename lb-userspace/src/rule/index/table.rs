@@ -101,12 +101,12 @@ const EACH: u64 = 0x0101_0101_0101_0101;
 
 /// The highest bit of each byte that is zero; above the first of them perhaps of one that is 1 too.
 const fn zeroes(word: u64) -> u64 {
-    word.wrapping_sub(EACH) & !word & EACH << 7
+    word.wrapping_sub(EACH) & !word & (EACH << 7)
 }
 
 /// Where a key's slots begin.
 fn place(key: Key, places: u32) -> usize {
-    ((key & 0xffff_ffff) * u64::from(places) >> 32) as usize
+    (((key & 0xffff_ffff) * u64::from(places)) >> 32) as usize
 }
 
 /// A byte of the key that has no part in its place.
