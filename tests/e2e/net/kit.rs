@@ -112,7 +112,7 @@ pub(super) async fn until<T: std::fmt::Debug>(
     mut holds: impl FnMut(&T) -> bool,
 ) -> Result<Arc<T>> {
     let limit =
-        tokio::time::timeout(Duration::from_secs(10), states.wait_for(|state| holds(state)));
+        tokio::time::timeout(Duration::from_secs(30), states.wait_for(|state| holds(state)));
     if let Ok(state) = limit.await {
         return Ok(state.context("the watcher ended")?.clone());
     }
