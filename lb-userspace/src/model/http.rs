@@ -207,7 +207,8 @@ pub struct Transport {
     pub tls: ClientTls,
     /// `disableHTTP2`: no ALPN `h2` towards `https` servers.
     pub disable_http2: bool,
-    /// `maxIdleConnsPerHost`: kept for each server and worker. Default 64.
+    /// `maxIdleConnsPerHost`: kept for each server and worker. Default 1024: what is idle was in use
+    /// at once not long ago, and what isn't kept is opened anew for the next request.
     pub max_idle: u32,
     /// `forwardingTimeouts.dialTimeout`. Default 30 s.
     pub dial_timeout: Duration,
@@ -235,7 +236,7 @@ impl Transport {
             id,
             tls: ClientTls::default(),
             disable_http2: false,
-            max_idle: 64,
+            max_idle: 1024,
             dial_timeout: Duration::from_secs(30),
             response_header_timeout: Duration::ZERO,
             idle_timeout: Duration::from_secs(90),

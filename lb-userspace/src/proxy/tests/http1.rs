@@ -2,6 +2,7 @@
 
 use std::{
     io::{Read, Write},
+    net::TcpStream,
     sync::Arc,
 };
 
@@ -92,4 +93,32 @@ fn no_router_is_404_and_no_origin_502() {
     let running = Running::before(&[]);
     let answer = running.say(b"GET / HTTP/1.1\r\nHost: e.com\r\nConnection: close\r\n\r\n");
     assert!(answer.starts_with("HTTP/1.1 503 Service Unavailable\r\n"), "{answer}");
+}
+
+#[test]
+fn connections_of_two_hundred_requests_at_once_are_used_again() {
+    const CLIENTS: usize = 200;
+    let together = std::sync::Barrier::new(CLIENTS);
+    let origin = Origin::with(Arc::new(move |stream, seen| {
+        while read_request(stream, seen).is_some() {
+            together.wait();
+            if stream.write_all(OK).is_err() {
+                return;
+            }
+        }
+    }));
+    let running = Running::before(&[origin.address]);
+    let connect = || TcpStream::connect(running.address).unwrap();
+    let mut clients: Vec<TcpStream> = (0..CLIENTS).map(|_| connect()).collect();
+    for _ in 0..2 {
+        for client in &mut clients {
+            client.write_all(b"GET / HTTP/1.1\r\nHost: e.com\r\n\r\n").unwrap();
+        }
+        for client in &mut clients {
+            read_request(client, &mut Vec::new()).expect("an answer");
+        }
+    }
+    // One that is on its way back into the pool may be missed.
+    let made = origin.seen.lock().unwrap().len();
+    assert!((CLIENTS..CLIENTS + CLIENTS / 10).contains(&made), "{made} connections");
 }
