@@ -1,9 +1,6 @@
 //! `/metrics`: every name of README.md, over the unix socket and TCP, moving with traffic.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    time::Duration,
-};
+use std::collections::{BTreeMap, BTreeSet};
 
 use anyhow::{Context, Result};
 use lb_tests::{
@@ -137,13 +134,10 @@ fn the_proxys_metrics_are_there_once_it_has_answered() -> Result<()> {
     assert_eq!(ns.run(|| http::get(address, "/nowhere"))?.status, 404);
     // An answer is counted once it is sent, just before or after it is read here.
     let mut body = String::new();
-    for _ in 0..500 {
-        body = ask(&daemon, "GET", "/metrics", "")?.body;
-        if body.contains("lb_proxy_replies_total{") {
-            break;
-        }
-        std::thread::sleep(Duration::from_millis(20));
-    }
+    daemon.wait_for("lb's own answer is counted", PATIENCE, |daemon| {
+        body = ask(daemon, "GET", "/metrics", "")?.body;
+        Ok(body.contains("lb_proxy_replies_total{"))
+    })?;
     for name in OF_THE_PROXY {
         assert!(body.contains(&format!("# HELP {name} ")), "{name} in {body}");
         assert!(body.contains(&format!("# TYPE {name} ")), "{name} in {body}");
