@@ -15,6 +15,8 @@ const SECONDS: u64 = 1;
 pub(crate) enum Load {
     /// Requests for 132 bytes on 64 kept connections.
     Small,
+    /// The same on 256: each may need a connection of its own to the origin.
+    SmallOfMany,
     /// The same by TLS 1.3.
     Tls,
     /// A connection and a full TLS 1.3 handshake for each request.
@@ -32,8 +34,9 @@ pub(crate) enum Load {
 }
 
 impl Load {
-    pub(crate) const ALL: [Self; 8] = [
+    pub(crate) const ALL: [Self; 9] = [
         Self::Small,
+        Self::SmallOfMany,
         Self::Tls,
         Self::Handshakes,
         Self::Http2,
@@ -47,6 +50,7 @@ impl Load {
     pub(crate) const fn name(self) -> &'static str {
         match self {
             Self::Small => "small requests, µs each",
+            Self::SmallOfMany => "small requests on 256 connections, µs each",
             Self::Tls => "small by TLS 1.3, µs each",
             Self::Handshakes => "full TLS handshake and request, µs each",
             Self::Http2 => "small by HTTP/2, µs each",
@@ -74,6 +78,7 @@ impl Load {
         let mb = |size: f64| move |count: u64| count as f64 * size / 1e6;
         match self {
             Self::Small => wrk(ns, 64, &format!("http://{}/small", proxy.plain()), &[]),
+            Self::SmallOfMany => wrk(ns, 256, &format!("http://{}/small", proxy.plain()), &[]),
             Self::Tls => wrk(ns, 64, &format!("https://{}/small", proxy.tls()), &[]),
             Self::Bodies64K => {
                 return wrk(ns, 64, &format!("http://{}/64k", proxy.plain()), &[])
