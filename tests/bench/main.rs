@@ -54,6 +54,11 @@ fn measure(suite: &str, rounds: Option<u32>) -> Result<Vec<Report>> {
         "l4" => l4::run(rounds.unwrap_or(21)),
         "l4-e2e" => Ok(vec![e2e::run(rounds.unwrap_or(5))?]),
         "l7" => Ok(vec![l7::run(rounds.unwrap_or(7))?]),
+        // Not a measurement: what a build learns its ways from.
+        "train" => {
+            l7::train()?;
+            load::run(1).map(|_| Vec::new())
+        }
         "control" => Ok(vec![control::run(rounds.unwrap_or(5))?]),
         "load" => Ok(vec![load::run(rounds.unwrap_or(3))?]),
         other => bail!("there are l4, l4-e2e, l7, control and load, not {other}"),

@@ -1,6 +1,6 @@
 //! `cargo xtask bench`: what a packet, a connection and a change cost.
 
-use std::path::PathBuf;
+use std::{path::PathBuf, process::Command};
 
 use anyhow::{Context, Result, anyhow};
 use clap::{Args, ValueEnum};
@@ -20,6 +20,9 @@ pub(crate) struct Options {
     /// Folder of the results, one JSON file for each suite
     #[arg(long, value_name = "DIR", default_value = "results")]
     out: PathBuf,
+    /// Measure the binary that `build --guided` makes, and not the one of `build --release`
+    #[arg(long)]
+    guided: bool,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -42,7 +45,7 @@ enum Suite {
 /// When something can't be built or run, or a mark is missed.
 pub(crate) fn run(options: &Options) -> Result<()> {
     setup::run(Purpose::Bench)?;
-    let lb = build::run(true, &[])?;
+    let lb = build::optimised(options.guided, &[])?;
     let wrapper = ebpf::build_bench(&workspace::root(), &workspace::target()?)
         .map_err(|error| anyhow!(error))?;
     let suites = match options.suites.as_slice() {
@@ -50,8 +53,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
         some => some,
     };
     let names = suites.iter().filter_map(ValueEnum::to_possible_value);
-    let mut bench = cargo();
-    bench.args(["bench", "--locked", "--package", "lb-tests", "--bench", "lb", "--"]);
+    let mut bench = harness();
     bench.args(names.map(|name| name.get_name().to_owned()));
     bench.arg("--out").arg(std::path::absolute(&options.out)?);
     if let Some(rounds) = options.rounds {
@@ -59,4 +61,11 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     }
     bench.env("LB_BIN", lb).env("LB_BENCH_OBJECT", wrapper);
     workspace::run(&mut bench).context("the bench")
+}
+
+/// The program that measures; suites are its arguments.
+pub(crate) fn harness() -> Command {
+    let mut bench = cargo();
+    bench.args(["bench", "--locked", "--package", "lb-tests", "--bench", "lb", "--"]);
+    bench
 }

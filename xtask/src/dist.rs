@@ -17,9 +17,9 @@ const FILES: &[&str] =
 ///
 /// # Errors
 /// When an invariant is broken, the build fails or tar does.
-pub(crate) fn run(features: &[String]) -> Result<()> {
+pub(crate) fn run(guided: bool, features: &[String]) -> Result<()> {
     tidy::run()?;
-    let binary = build::run(true, features)?;
+    let binary = build::optimised(guided, features)?;
     let dist = workspace::target()?.join("dist");
     let name = concat!("lb-", env!("CARGO_PKG_VERSION"), "-x86_64-linux");
     let folder = dist.join(name);

@@ -6,6 +6,7 @@ mod demo;
 mod dist;
 #[allow(dead_code, reason = "lb-userspace's build script uses the rest")]
 mod ebpf;
+mod guided;
 mod setup;
 mod test;
 mod tidy;
@@ -30,11 +31,11 @@ enum Command {
     Setup,
     /// Builds lb with its kernel programs
     Build {
-        /// Optimised, as it is shipped
+        /// Optimised
         #[arg(long)]
         release: bool,
         #[command(flatten)]
-        features: Features,
+        optimised: Optimised,
     },
     /// Shows lb at work between a client and three backends, in under a minute
     Demo(demo::Options),
@@ -45,11 +46,16 @@ enum Command {
     /// Checks the invariants of ARCHITECTURE.md
     Tidy,
     /// Packs the optimised binary, examples, unit file and documentation
-    Dist(Features),
+    Dist(Optimised),
 }
 
+/// How the optimised binary is made.
 #[derive(clap::Args)]
-struct Features {
+struct Optimised {
+    /// Optimised for the ways that requests take under the loads of the bench: built twice, for half an
+    /// hour, on a machine that the bench can run on
+    #[arg(long)]
+    guided: bool,
     /// What the optimised binary has beyond the default: otel (a debug build has everything)
     #[arg(long, value_name = "NAME", value_delimiter = ',')]
     features: Vec<String>,
@@ -72,11 +78,18 @@ fn run(command: Command) -> anyhow::Result<()> {
             println!("all that lb needs is here");
             Ok(())
         }
-        Command::Build { release, features } => build::run(release, &features.features).map(drop),
+        Command::Build { release, optimised } => {
+            let (guided, features) = (optimised.guided, &optimised.features);
+            let built = match release || guided {
+                true => build::optimised(guided, features),
+                false => build::debug(),
+            };
+            built.map(drop)
+        }
         Command::Demo(options) => demo::run(&options),
         Command::Test(options) => test::run(&options),
         Command::Bench(options) => bench::run(&options),
         Command::Tidy => tidy::run(),
-        Command::Dist(features) => dist::run(&features.features),
+        Command::Dist(optimised) => dist::run(optimised.guided, &optimised.features),
     }
 }

@@ -5,6 +5,9 @@ use std::path::Path;
 
 use super::proxy::{ORIGIN, Proxy};
 
+/// The origin as a second server, for what balances.
+const SECOND_ORIGIN: &str = "127.0.0.3:8000";
+
 /// nginx's module for TCP, which is a package of its own.
 pub(crate) const NGINX_STREAM: &str = "/usr/lib/nginx/modules/ngx_stream_module.so";
 
@@ -22,7 +25,7 @@ pub(crate) fn origin(folder: &Path) -> String {
          events {{ worker_connections 16384; }}\n\
          http {{\n access_log off; sendfile on; tcp_nopush on; default_type text/plain;\n \
          keepalive_requests 1000000000; keepalive_timeout 600s; open_file_cache max=16;\n{}\
-         server {{ listen {ORIGIN} backlog=4096; root {root};\n  \
+         server {{ listen {ORIGIN} backlog=4096; listen {SECOND_ORIGIN}; root {root};\n  \
          location = /small {{ return 200 \"{small}\"; }}\n }}\n}}\n",
         nginx_temp(folder)
     )

@@ -103,7 +103,7 @@ impl Load {
 }
 
 /// Requests that wrk did; none may have failed.
-fn wrk(ns: &Namespace, connections: u32, url: &str, more: &[&str]) -> Result<u64> {
+pub(crate) fn wrk(ns: &Namespace, connections: u32, url: &str, more: &[&str]) -> Result<u64> {
     let mut command = Command::new("wrk");
     command.args(["-t1", &format!("-c{connections}"), &format!("-d{SECONDS}s")]);
     command.args(more).arg(url);

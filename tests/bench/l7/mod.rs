@@ -9,6 +9,7 @@ mod config;
 mod load;
 mod process;
 mod proxy;
+mod train;
 
 use std::collections::HashMap;
 
@@ -18,6 +19,7 @@ use crate::report::{Mark, Report, median};
 use load::Load;
 use process::{Cpus, Used, memory};
 use proxy::{Proxy, World};
+pub(crate) use train::run as train;
 
 /// Connections that idle.
 const IDLE: usize = 5000;
@@ -38,7 +40,7 @@ type Samples = HashMap<(Load, Proxy), Vec<Sample>>;
 pub(crate) fn run(rounds: u32) -> Result<Report> {
     let cpus = Cpus::take()?;
     let note = process::go_first();
-    let world = World::start(cpus)?;
+    let world = World::start(cpus, &Proxy::ALL)?;
     let mut samples = Samples::new();
     for (proxy, _) in &world.proxies {
         // What it does once is done before it is measured.

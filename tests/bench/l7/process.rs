@@ -10,6 +10,7 @@ use anyhow::{Context, Result, ensure};
 use lb_tests::{Namespace, shell};
 use nix::{
     sched::{CpuSet, sched_getaffinity, sched_setaffinity},
+    sys::signal::{Signal, kill},
     unistd::Pid,
 };
 
@@ -87,6 +88,14 @@ impl Process {
     /// Its pid.
     pub(crate) fn pid(&self) -> u32 {
         self.0.id()
+    }
+
+    /// Asks it to end, and waits until it has.
+    pub(crate) fn end(mut self) -> Result<()> {
+        kill(Pid::from_raw(self.0.id() as i32), Signal::SIGTERM)?;
+        let status = self.0.wait()?;
+        ensure!(status.success(), "it ended with {status}");
+        Ok(())
     }
 
     /// Whether it has ended by itself.

@@ -126,17 +126,23 @@ pub(crate) struct World {
 
 impl World {
     /// Starts it, and waits until all of it answers.
-    pub(crate) fn start(cpus: Cpus) -> Result<Self> {
+    pub(crate) fn start(cpus: Cpus, proxies: &[Proxy]) -> Result<Self> {
         let ns = Namespace::new("l7")?;
         let folder = tempfile::Builder::new().prefix(&format!("{}-", unique_name())).tempdir()?;
         certificate(folder.path())?;
         let origin = origin(&ns, cpus, folder.path())?;
         let mut world = Self { ns, origin, proxies: Vec::new(), instances: Vec::new(), folder };
-        for proxy in Proxy::ALL {
+        for &proxy in proxies {
             let process = world.proxy(cpus, proxy).with_context(|| proxy.name().to_owned())?;
             world.proxies.push((proxy, process));
         }
         Ok(world)
+    }
+
+    /// Ends the proxies in order: what they write at their end is written then.
+    pub(crate) fn end(mut self) -> Result<()> {
+        let ended = |(proxy, process): (Proxy, Process)| process.end().context(proxy.name());
+        std::mem::take(&mut self.proxies).into_iter().try_for_each(ended)
     }
 
     /// A folder that goes away with it.

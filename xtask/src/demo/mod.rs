@@ -48,7 +48,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
         None => {
             setup::run(Purpose::Demo)?;
             println!("building lb: a minute or two the first time, seconds later on");
-            build::run(false, &[])?
+            build::debug()?
         }
     };
     control::run(&lb, options.keep)

@@ -4,11 +4,13 @@
 mod engines;
 mod machine;
 mod packages;
+mod profile;
 mod toolchain;
 
 use anyhow::Result;
 
 pub(crate) use machine::require as require_machine;
+pub(crate) use profile::{host, profile_merger};
 
 /// What a command is going to do; each needs what those before it need.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]

@@ -1,0 +1,116 @@
+//! `train`: the loads of `l7` on lb alone, and requests as browsers and programs send them, for a
+//! build that counts which ways they take. Nothing is measured.
+
+use std::fs;
+
+use anyhow::{Context, Result};
+use lb_tests::{Daemon, Namespace};
+
+use super::{
+    load::{self, Load},
+    process::Cpus,
+    proxy::{Proxy, World},
+};
+
+/// Its set-ups.
+const LB: [Proxy; 4] = [Proxy::Lb, Proxy::LbUnobserved, Proxy::LbObserved, Proxy::LbWithAll];
+
+/// What a browser says of itself and of what it takes; loads of the bench say `Host` alone.
+const BROWSER: [&str; 14] = [
+    "-H",
+    "User-Agent: Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0",
+    "-H",
+    "Accept: text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8",
+    "-H",
+    "Accept-Language: en-GB,en;q=0.5",
+    "-H",
+    "Accept-Encoding: gzip, deflate, br, zstd",
+    "-H",
+    "Connection: keep-alive",
+    "-H",
+    "Cookie: session=0123456789abcdef0123456789abcdef; theme=dark",
+    "-H",
+    "Cache-Control: max-age=0",
+];
+
+/// Where [`FEATURES`] are served.
+const WEB: &str = "127.0.0.1:10900";
+
+/// What sites switch on: middlewares, kinds of balancing, rules of all kinds.
+const FEATURES: &str = r#"
+entryPoints: { web: { address: "127.0.0.1:10900" } }
+http:
+  routers:
+    compressed: { rule: "Path(`/64k`)", service: turns, middlewares: [ small ] }
+    guarded: { rule: "PathPrefix(`/guarded`) && ClientIP(`127.0.0.0/8`)", service: least, middlewares: [ user, allowed, limit, busy, whole, to-small ] }
+    edited: { rule: "PathRegexp(`^/edited/v[0-9]+/`) && HeaderRegexp(`X-Version`, `^[0-9]+$`)", service: two, middlewares: [ cut, older, put, shown, to-small ] }
+    safe: { rule: "Host(`127.0.0.1`, `bench.test`) && Path(`/safe`) && Method(`GET`) && Query(`q`, `1`)", service: sticky, middlewares: [ again, breaker, to-small ] }
+    split: { rule: "HostRegexp(`^[0-9a-z.]+$`) && PathPrefix(`/split`)", service: split, middlewares: [ to-small ] }
+    sent: { rule: "Path(`/asked`)", service: hashed, middlewares: [ asked, to-small ] }
+  middlewares:
+    small: { compress: {} }
+    user: { basicAuth: { users: [ "test:{SHA}qUqP5cyxm6YcTAhz05Hph5gvu9M=" ] } }
+    allowed: { ipAllowList: { sourceRange: [ "127.0.0.0/8", "10.0.0.0/8" ] } }
+    limit: { rateLimit: { average: 10000000, burst: 10000000, sourceCriterion: { requestHeaderName: Authorization } } }
+    busy: { inFlightReq: { amount: 10000 } }
+    whole: { buffering: { maxRequestBodyBytes: 1000000 } }
+    to-small: { replacePath: { path: /small } }
+    cut: { stripPrefix: { prefixes: [ /edited ] } }
+    older: { replacePathRegex: { regex: "^/v[0-9]+/(.*)", replacement: "/$1" } }
+    put: { addPrefix: { prefix: /site } }
+    shown: { headers: { customRequestHeaders: { X-Site: bench }, customResponseHeaders: { Server: "" }, accessControlAllowOriginList: [ "*" ], stsSeconds: 600, frameDeny: true, contentTypeNosniff: true } }
+    again: { retry: { attempts: 3 } }
+    breaker: { circuitBreaker: { expression: "NetworkErrorRatio() > 0.5 || LatencyAtQuantileMS(50.0) > 10000" } }
+    asked: { forwardAuth: { address: "http://127.0.0.2:8000/small", authResponseHeaders: [ X-User ] } }
+  services:
+    turns: { loadBalancer: { servers: &two [ { url: "http://127.0.0.2:8000" }, { url: "http://127.0.0.3:8000", weight: 2 } ] } }
+    least: { loadBalancer: { strategy: leastConn, servers: *two } }
+    two: { loadBalancer: { strategy: p2c, servers: *two } }
+    hashed: { loadBalancer: { strategy: hrw, servers: *two } }
+    sticky: { loadBalancer: { sticky: { cookie: { name: at } }, servers: *two } }
+    split: { weighted: { services: [ { name: turns, weight: 3 }, { name: two, weight: 1 } ] } }
+"#;
+
+/// Paths that find each of its routers.
+const PATHS: [&str; 6] = ["/64k", "/guarded", "/edited/v1/x", "/safe?q=1", "/split/a", "/asked"];
+
+/// What they ask of a request.
+const ASKS: [&str; 4] = ["-H", "Authorization: Basic dGVzdDp0ZXN0", "-H", "X-Version: 2"];
+
+/// A script for wrk: bodies of 2,000 bytes.
+const POST: &str = "wrk.method = \"POST\"\nwrk.body = string.rep(\"x\", 2000)\n";
+
+/// Puts every load on every set-up of lb that it suits, and ends them in order.
+pub(crate) fn run() -> Result<()> {
+    let world = World::start(Cpus::take()?, &LB)?;
+    let script = world.folder().join("post.lua");
+    fs::write(&script, POST)?;
+    let script = script.to_string_lossy();
+    for (proxy, _) in &world.proxies {
+        for load in Load::ALL.into_iter().filter(|load| load.suits(*proxy)) {
+            let done = load.run(&world.ns, *proxy);
+            let done = done.with_context(|| format!("{}, {}", proxy.name(), load.name()))?;
+            println!("{}, {load:?}: {done:.0}", proxy.name());
+        }
+        for origin in [format!("http://{}", proxy.plain()), format!("https://{}", proxy.tls())] {
+            let url = format!("{origin}/small?from=here");
+            let got = load::wrk(&world.ns, 16, &url, &BROWSER)?;
+            let posted = load::wrk(&world.ns, 16, &url, &["-s", &script])?;
+            println!("{}, {origin}: {got} as from a browser, {posted} with a body", proxy.name());
+        }
+    }
+    features(&world.ns)?;
+    world.end()
+}
+
+/// Asks each router of [`FEATURES`].
+fn features(ns: &Namespace) -> Result<()> {
+    let mut lb = Daemon::start(ns, FEATURES)?;
+    for path in PATHS {
+        let more = [&BROWSER[..], &ASKS].concat();
+        let done = load::wrk(ns, 16, &format!("http://{WEB}{path}"), &more)?;
+        println!("features, {path}: {done}");
+    }
+    lb.terminate()?;
+    Ok(())
+}
