@@ -47,7 +47,7 @@ pub(crate) fn run(rounds: u32) -> Result<Report> {
         Load::Small.run(&world.ns, *proxy).with_context(|| proxy.name())?;
     }
     let idle = idle(&world)?;
-    let mut calls = Vec::new();
+    let mut calls = Calls::new();
     for round in 1..=rounds {
         println!("round {round} of {rounds}");
         for load in Load::ALL {
@@ -61,7 +61,9 @@ pub(crate) fn run(rounds: u32) -> Result<Report> {
                 samples.entry((load, *proxy)).or_default().push(sample);
             }
         }
-        calls.extend(count_calls(&world)?);
+        for load in COUNTED {
+            calls.extend(count_calls(&world, load)?);
+        }
     }
     let mut report = report(&samples, &idle, &calls, rounds);
     report.notes.extend(note);
@@ -86,14 +88,20 @@ fn idle(world: &World) -> Result<Vec<(Proxy, f64, f64)>> {
     world.proxies.iter().map(of).collect()
 }
 
-/// System calls by small request. A proxy's sleeps are among them, of which no two rounds have as many.
-fn count_calls(world: &World) -> Result<Vec<(Proxy, f64)>> {
+/// Loads whose system calls are counted: of few connections a proxy that is faster than its clients and
+/// its origin waits for each, of many it always has work.
+const COUNTED: [Load; 2] = [Load::Small, Load::SmallOfMany];
+
+/// System calls by request. A proxy's sleeps are among them, of which no two rounds have as many.
+type Calls = Vec<(Load, Proxy, f64)>;
+
+fn count_calls(world: &World, load: Load) -> Result<Calls> {
     let of = |(proxy, process): &(Proxy, process::Process)| {
-        let work = || Load::Small.run(&world.ns, *proxy);
+        let work = || load.run(&world.ns, *proxy);
         let (calls, requests) = load::system_calls(process.pid(), world.folder(), work)?;
-        Ok((*proxy, calls / requests))
+        Ok((load, *proxy, calls / requests))
     };
-    world.proxies.iter().map(of).collect()
+    world.proxies.iter().filter(|(proxy, _)| load.suits(*proxy)).map(of).collect()
 }
 
 /// µs a unit, each relative to how fast the origin was in that measurement.
@@ -102,12 +110,7 @@ fn steady(samples: &[Sample]) -> Vec<f64> {
     samples.iter().map(|sample| sample.proxy * 1e6 * usual / sample.origin).collect()
 }
 
-fn report(
-    samples: &Samples,
-    idle: &[(Proxy, f64, f64)],
-    calls: &[(Proxy, f64)],
-    rounds: u32,
-) -> Report {
+fn report(samples: &Samples, idle: &[(Proxy, f64, f64)], calls: &Calls, rounds: u32) -> Report {
     let all = |load, proxy| samples.get(&(load, proxy)).map_or(Vec::new(), |all| steady(all));
     let mut rows: Vec<(String, Vec<Option<f64>>)> = Vec::new();
     for load in Load::ALL {
@@ -118,7 +121,9 @@ fn report(
                 median(samples.filter_map(|s| Some(s.user? * s.proxy * 1e6)).collect())
             });
             rows.push(("  of which outside of the kernel".into(), users.to_vec()));
-            let calls = Proxy::ALL.map(|proxy| usual_calls(calls, proxy));
+        }
+        if COUNTED.contains(&load) {
+            let calls = Proxy::ALL.map(|proxy| usual_calls(calls, load, proxy));
             rows.push(("  system calls each".into(), calls.to_vec()));
         }
     }
@@ -152,7 +157,7 @@ const RATIOS: [(Load, Proxy, Proxy, f64); 7] = [
 fn marks(
     all: impl Fn(Load, Proxy) -> Vec<f64>,
     idle: &[(Proxy, f64, f64)],
-    calls: &[(Proxy, f64)],
+    calls: &Calls,
 ) -> Vec<Mark> {
     let ratio = |(load, proxy, other, most): (Load, Proxy, Proxy, f64)| {
         // Of each round, so that what disturbs one round disturbs both sides of the ratio.
@@ -165,12 +170,13 @@ fn marks(
     let of_lb = |what: &str, value, most| Mark { what: what.into(), value, most };
     let idle = idle.iter().filter(|row| row.0 == Proxy::Lb);
     marks.extend(idle.map(|row| of_lb("bytes of an idle connection", row.2, 1536.0)));
-    let calls = usual_calls(calls, Proxy::Lb);
+    let calls = usual_calls(calls, Load::Small, Proxy::Lb);
     marks.extend(calls.map(|calls| of_lb("system calls of a small request", calls, 4.1)));
     marks
 }
 
 /// The median of all rounds.
-fn usual_calls(calls: &[(Proxy, f64)], proxy: Proxy) -> Option<f64> {
-    median(calls.iter().filter(|row| row.0 == proxy).map(|row| row.1).collect())
+fn usual_calls(calls: &Calls, load: Load, proxy: Proxy) -> Option<f64> {
+    let of_it = calls.iter().filter(|row| (row.0, row.1) == (load, proxy));
+    median(of_it.map(|row| row.2).collect())
 }
