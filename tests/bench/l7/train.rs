@@ -37,39 +37,7 @@ const BROWSER: [&str; 14] = [
 const WEB: &str = "127.0.0.1:10900";
 
 /// What sites switch on: middlewares, kinds of balancing, rules of all kinds.
-const FEATURES: &str = r#"
-entryPoints: { web: { address: "127.0.0.1:10900" } }
-http:
-  routers:
-    compressed: { rule: "Path(`/64k`)", service: turns, middlewares: [ small ] }
-    guarded: { rule: "PathPrefix(`/guarded`) && ClientIP(`127.0.0.0/8`)", service: least, middlewares: [ user, allowed, limit, busy, whole, to-small ] }
-    edited: { rule: "PathRegexp(`^/edited/v[0-9]+/`) && HeaderRegexp(`X-Version`, `^[0-9]+$`)", service: two, middlewares: [ cut, older, put, shown, to-small ] }
-    safe: { rule: "Host(`127.0.0.1`, `bench.test`) && Path(`/safe`) && Method(`GET`) && Query(`q`, `1`)", service: sticky, middlewares: [ again, breaker, to-small ] }
-    split: { rule: "HostRegexp(`^[0-9a-z.]+$`) && PathPrefix(`/split`)", service: split, middlewares: [ to-small ] }
-    sent: { rule: "Path(`/asked`)", service: hashed, middlewares: [ asked, to-small ] }
-  middlewares:
-    small: { compress: {} }
-    user: { basicAuth: { users: [ "test:{SHA}qUqP5cyxm6YcTAhz05Hph5gvu9M=" ] } }
-    allowed: { ipAllowList: { sourceRange: [ "127.0.0.0/8", "10.0.0.0/8" ] } }
-    limit: { rateLimit: { average: 10000000, burst: 10000000, sourceCriterion: { requestHeaderName: Authorization } } }
-    busy: { inFlightReq: { amount: 10000 } }
-    whole: { buffering: { maxRequestBodyBytes: 1000000 } }
-    to-small: { replacePath: { path: /small } }
-    cut: { stripPrefix: { prefixes: [ /edited ] } }
-    older: { replacePathRegex: { regex: "^/v[0-9]+/(.*)", replacement: "/$1" } }
-    put: { addPrefix: { prefix: /site } }
-    shown: { headers: { customRequestHeaders: { X-Site: bench }, customResponseHeaders: { Server: "" }, accessControlAllowOriginList: [ "*" ], stsSeconds: 600, frameDeny: true, contentTypeNosniff: true } }
-    again: { retry: { attempts: 3 } }
-    breaker: { circuitBreaker: { expression: "NetworkErrorRatio() > 0.5 || LatencyAtQuantileMS(50.0) > 10000" } }
-    asked: { forwardAuth: { address: "http://127.0.0.2:8000/small", authResponseHeaders: [ X-User ] } }
-  services:
-    turns: { loadBalancer: { servers: &two [ { url: "http://127.0.0.2:8000" }, { url: "http://127.0.0.3:8000", weight: 2 } ] } }
-    least: { loadBalancer: { strategy: leastConn, servers: *two } }
-    two: { loadBalancer: { strategy: p2c, servers: *two } }
-    hashed: { loadBalancer: { strategy: hrw, servers: *two } }
-    sticky: { loadBalancer: { sticky: { cookie: { name: at } }, servers: *two } }
-    split: { weighted: { services: [ { name: turns, weight: 3 }, { name: two, weight: 1 } ] } }
-"#;
+const FEATURES: &str = include_str!("features.yaml");
 
 /// Paths that find each of its routers.
 const PATHS: [&str; 6] = ["/64k", "/guarded", "/edited/v1/x", "/safe?q=1", "/split/a", "/asked"];

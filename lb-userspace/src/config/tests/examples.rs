@@ -62,6 +62,15 @@ examples! {
     tracing: "tracing.yaml", 1 routers, 1 services;
 }
 
+/// Nothing else reads it until somebody builds by a profile.
+#[test]
+fn what_a_guided_build_is_trained_with_is_sound() {
+    let file = configs().join("../tests/bench/l7/features.yaml");
+    let checked = check(&file);
+    assert_eq!((checked.faults, checked.warnings), (vec![], vec![]));
+    assert_eq!(load(&file).expect("a sound file").dynamic.routers.len(), 6);
+}
+
 #[test]
 fn the_full_example_names_every_key() {
     let text = fs::read_to_string(configs().join("l4-full.yaml")).expect("readable");
