@@ -97,6 +97,7 @@ fn requests_and_answers_are_changed() {
         ),
         ("compress: { minResponseBodyBytes: 1 }", "GET / HTTP/1.1", "hello!", "get /"),
         ("ipAllowList: { sourceRange: [127.0.0.0/8] }", "GET / HTTP/1.1", "200", "get /"),
+        ("ipWhiteList: { sourceRange: [127.0.0.0/8] }", "GET / HTTP/1.1", "200", "get /"),
         ("inFlightReq: { amount: 1 }", "GET / HTTP/1.1", "200", "get /"),
         ("rateLimit: { average: 1, period: 1h }", "GET / HTTP/1.1", "200", "get /"),
         (
@@ -151,6 +152,7 @@ fn what_is_answered_here_reaches_no_origin() {
             "WWW-Authenticate: Digest realm=\"traefik\"",
         ),
         ("ipAllowList: { sourceRange: [10.0.0.0/8] }", "GET / HTTP/1.1", "403 Forbidden\r\n"),
+        ("ipWhiteList: { sourceRange: [10.0.0.0/8] }", "GET / HTTP/1.1", "403 Forbidden\r\n"),
         (
             "buffering: { maxRequestBodyBytes: 3 }",
             "POST / HTTP/1.1\nContent-Length: 4",
