@@ -52,7 +52,7 @@ enum Command {
 /// How the optimised binary is made.
 #[derive(clap::Args)]
 struct Optimised {
-    /// Optimised for the ways that requests take under the loads of the bench: built twice, for half an
+    /// Optimised for the ways that requests take under the loads of the bench: built twice, for about an
     /// hour, on a machine that the bench can run on
     #[arg(long)]
     guided: bool,
