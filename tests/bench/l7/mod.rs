@@ -88,8 +88,8 @@ fn idle(world: &World) -> Result<Vec<(Proxy, f64, f64)>> {
     world.proxies.iter().map(of).collect()
 }
 
-/// Loads whose system calls are counted: of few connections a proxy that is faster than its clients and
-/// its origin waits for each, of many it always has work.
+/// Loads whose system calls are counted: with few connections a proxy that is faster than its clients and
+/// its origin often runs out of work and sleeps, with many it does so less.
 const COUNTED: [Load; 2] = [Load::Small, Load::SmallOfMany];
 
 /// System calls by request. A proxy's sleeps are among them, of which no two rounds have as many.

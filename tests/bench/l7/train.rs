@@ -16,20 +16,13 @@ use super::{
 const LB: [Proxy; 4] = [Proxy::Lb, Proxy::LbUnobserved, Proxy::LbObserved, Proxy::LbWithAll];
 
 /// What a browser says of itself and of what it takes; loads of the bench say `Host` alone.
-const BROWSER: [&str; 14] = [
-    "-H",
+const BROWSER: [&str; 7] = [
     "User-Agent: Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0",
-    "-H",
     "Accept: text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8",
-    "-H",
     "Accept-Language: en-GB,en;q=0.5",
-    "-H",
     "Accept-Encoding: gzip, deflate, br, zstd",
-    "-H",
     "Connection: keep-alive",
-    "-H",
     "Cookie: session=0123456789abcdef0123456789abcdef; theme=dark",
-    "-H",
     "Cache-Control: max-age=0",
 ];
 
@@ -43,7 +36,7 @@ const FEATURES: &str = include_str!("features.yaml");
 const PATHS: [&str; 6] = ["/64k", "/guarded", "/edited/v1/x", "/safe?q=1", "/split/a", "/asked"];
 
 /// What they ask of a request.
-const ASKS: [&str; 4] = ["-H", "Authorization: Basic dGVzdDp0ZXN0", "-H", "X-Version: 2"];
+const ASKS: [&str; 2] = ["Authorization: Basic dGVzdDp0ZXN0", "X-Version: 2"];
 
 /// A script for wrk: bodies of 2,000 bytes.
 const POST: &str = "wrk.method = \"POST\"\nwrk.body = string.rep(\"x\", 2000)\n";
@@ -62,7 +55,7 @@ pub(crate) fn run() -> Result<()> {
         }
         for origin in [format!("http://{}", proxy.plain()), format!("https://{}", proxy.tls())] {
             let url = format!("{origin}/small?from=here");
-            let got = load::wrk(&world.ns, 16, &url, &BROWSER)?;
+            let got = load::wrk(&world.ns, 16, &url, &said(&BROWSER))?;
             let posted = load::wrk(&world.ns, 16, &url, &["-s", &script])?;
             println!("{}, {origin}: {got} as from a browser, {posted} with a body", proxy.name());
         }
@@ -74,11 +67,16 @@ pub(crate) fn run() -> Result<()> {
 /// Asks each router of [`FEATURES`].
 fn features(ns: &Namespace) -> Result<()> {
     let mut lb = Daemon::start(ns, FEATURES)?;
+    let fields = [&BROWSER[..], &ASKS].concat();
     for path in PATHS {
-        let more = [&BROWSER[..], &ASKS].concat();
-        let done = load::wrk(ns, 16, &format!("http://{WEB}{path}"), &more)?;
+        let done = load::wrk(ns, 16, &format!("http://{WEB}{path}"), &said(&fields))?;
         println!("features, {path}: {done}");
     }
     lb.terminate()?;
     Ok(())
+}
+
+/// Header fields as arguments of wrk.
+fn said<'a>(fields: &[&'a str]) -> Vec<&'a str> {
+    fields.iter().flat_map(|field| ["-H", field]).collect()
 }

@@ -16,14 +16,14 @@ pub(crate) fn host() -> Result<String> {
     Ok(host.context("rustc -vV tells no host")?.to_owned())
 }
 
-/// `llvm-profdata` of the very compiler that builds lb, whose counts no other one may read;
+/// `llvm-profdata` of the very compiler that builds lb for `host`, whose counts no other one may read;
 /// installed where it is missing.
 ///
 /// # Errors
 /// The compiler is none of rustup's, or rustup can't bring it.
-pub(crate) fn profile_merger() -> Result<PathBuf> {
+pub(crate) fn profile_merger(host: &str) -> Result<PathBuf> {
     let root = rustc(&["--print", "sysroot"])?;
-    let folder = Path::new(root.trim()).join("lib/rustlib").join(host()?).join("bin");
+    let folder = Path::new(root.trim()).join("lib/rustlib").join(host).join("bin");
     let merger = folder.join("llvm-profdata");
     if !merger.exists() {
         println!("installing llvm-tools: llvm-profdata merges what a build with counters counted");
