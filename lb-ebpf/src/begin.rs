@@ -15,27 +15,30 @@ use crate::{
     packet::{self, Eth, tcp as tcp_flags},
     parse::Packet,
     path::{self, Target},
-    release, reply,
+    port, release, reply,
     scratch::Scratch,
-    select, stats,
+    select, stats, tcp,
 };
 
 /// Asks at once for all the lines that a new flow needs: their ways from memory overlap then. The
-/// backend is chosen already where that is a matter of hashes. What doesn't depend on it is asked
-/// for while its ring is on its way.
+/// backend is chosen already where that is a matter of hashes. Where the lines are is worked out
+/// for all of them first: what a CPU does ahead of a line that it waits for has an end, after some
+/// two hundred instructions, and the others are to be asked for until then.
 #[inline(always)]
 pub(crate) fn anticipate(p: &Packet, entry: &VipEntry, scratch: &mut Scratch) -> Result<(), Exit> {
     let target = &mut scratch.target;
     if matches!(entry.algorithm, vips::algorithm::MAGLEV | vips::algorithm::SOURCE_HASH) {
         target.choice = select::select(&p.tuple, target.vip);
     }
-    conn::anticipate(target.hash)?;
-    release::anticipate(&scratch.stale);
+    let mut ways_back = reply::NOWHERE;
     if target.choice != 0
         && let Some(b) = BACKENDS.get(target.choice as u32)
     {
-        reply::anticipate(b, p, target)?;
+        ways_back = port::aim(b, p, target)?;
     }
+    conn::anticipate(target.hash)?;
+    release::anticipate(&scratch.stale);
+    reply::anticipate(ways_back);
     Ok(())
 }
 
@@ -74,7 +77,7 @@ pub(crate) fn begin<F: Frame>(
         return Err(Exit::Drop(DropReason::NoNatAddress));
     }
     if !chosen {
-        reply::anticipate(b, p, target)?;
+        reply::anticipate(port::aim(b, p, target)?);
     }
     let mut index = u32::MAX; // none: a dry run has no place of its own
     if !dry_run() {
@@ -88,7 +91,7 @@ pub(crate) fn begin<F: Frame>(
             return Ok(());
         }
     }
-    let position = port(frame, p, index, target, &mut scratch.request)?;
+    let position = translate(frame, p, index, target, &mut scratch.request)?;
     if !dry_run() {
         write(frame, p, index, position, picked_up, target)?;
         conn::publish(index, flow::signature(hash));
@@ -125,7 +128,7 @@ fn empty(p: &Packet, entry: &VipEntry) -> Exit {
 
 /// A NAT port for the claimed flow; returns its position in the reply table.
 #[inline(always)]
-fn port<F: Frame>(
+fn translate<F: Frame>(
     frame: F,
     p: &Packet,
     index: u32,
@@ -133,7 +136,7 @@ fn port<F: Frame>(
     request: &mut reply::Request,
 ) -> Result<u32, Exit> {
     let (seq, ts) = match p.is_tcp() {
-        true => reply::clock(frame, p).unwrap_or((0, None)),
+        true => tcp::clock(frame, p).unwrap_or((0, None)),
         false => (0, None),
     };
     *request = reply::Request {
@@ -145,10 +148,10 @@ fn port<F: Frame>(
         seq,
         ts: ts.unwrap_or(0),
         has_ts: u32::from(ts.is_some()),
-        seed: reply::seed(target.hash),
+        seed: port::seed(target.hash),
         hash: target.reply_hash,
     };
-    let got = reply::acquire(frame, request);
+    let got = port::acquire(frame, request);
     if got == u64::MAX {
         if !dry_run() {
             conn::publish(index, flow::SIG_FREE);

@@ -11,7 +11,8 @@ use crate::{
     maps::{BACKENDS, CONFIG, HOST_PEERS, NATS, dry_run},
     packet::{self, tcp},
     parse::{Packet, Tuple},
-    reply::{self, Request},
+    port,
+    reply::Request,
     scratch,
 };
 
@@ -71,7 +72,7 @@ fn talks_to(addr: &Addr, port: u32) -> bool {
 #[inline(always)]
 pub(crate) fn answered(p: &Packet) {
     let both = tcp::SYN | tcp::ACK;
-    if !p.is_tcp() || p.tcp_flags & both != both || dry_run() || !reply::allowed(p.ports >> 16) {
+    if !p.is_tcp() || p.tcp_flags & both != both || dry_run() || !port::allowed(p.ports >> 16) {
         return;
     }
     if let Some(at) = peer(&p.src, p.ports & 0xffff) {

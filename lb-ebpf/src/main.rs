@@ -23,6 +23,7 @@ mod maps;
 mod packet;
 mod parse;
 mod path;
+mod port;
 mod promote;
 mod release;
 mod reply;

@@ -8,7 +8,7 @@ use crate::{
     frame::Frame,
     packet::{self, Tcp, tcp},
     parse::Packet,
-    release, reply, stats,
+    release, stats,
 };
 
 /// Follows a packet from the client. Whether the flow is to become established.
@@ -60,7 +60,7 @@ pub(crate) fn from_backend<F: Frame>(frame: F, p: &Packet, f: &mut Flow) -> bool
         if bits & tcp::SYN == 0 {
             return f.state & flags::PICKED_UP != 0;
         }
-        if let Some((seq, _)) = reply::clock(frame, p) {
+        if let Some((seq, _)) = clock(frame, p) {
             f.tcp_seq = seq.wrapping_add(1);
             set_state(f, TcpState::SynReceived);
         }
@@ -120,7 +120,7 @@ fn acknowledges<F: Frame>(frame: F, p: &Packet, f: &Flow) -> bool {
 /// Remembers where a closing client stands, for `reply::reusable`.
 #[inline(always)]
 fn remember<F: Frame>(frame: F, p: &Packet, f: &mut Flow) {
-    let Some((seq, ts)) = reply::clock(frame, p) else {
+    let Some((seq, ts)) = clock(frame, p) else {
         return;
     };
     f.tcp_seq = seq.wrapping_add(payload(frame, p)).wrapping_add(u32::from(p.tcp_flags & tcp::FIN));
@@ -141,4 +141,27 @@ pub(crate) fn payload<F: Frame>(frame: F, p: &Packet) -> u32 {
         }
         None => 0,
     }
+}
+
+/// Sequence number and timestamp of a TCP packet, for `reply::reusable`. The
+/// timestamp is looked for where the layouts in use put it: after two NOPs, or
+/// in a SYN after MSS (and SACK-permitted).
+#[inline(always)]
+pub(crate) fn clock<F: Frame>(frame: F, p: &Packet) -> Option<(u32, Option<u32>)> {
+    let tcp = packet::at::<Tcp, _>(frame, p.l4 as usize)?;
+    // SAFETY: checked against the end of the packet just above.
+    let (seq, header) = unsafe { (u32::from_be((*tcp).seq), (*tcp).offset >> 4) };
+    let mut ts = None;
+    if header >= 8
+        && let Some(options) = packet::at::<[u32; 3], _>(frame, p.l4 as usize + 20)
+    {
+        // SAFETY: checked against the end of the packet just above.
+        let words = unsafe { options.read_unaligned() };
+        if u32::from_be(words[0]) == 0x0101_080a {
+            ts = Some(u32::from_be(words[1]));
+        } else if matches!(u32::from_be(words[1]), 0x0402_080a | 0x0101_080a) {
+            ts = Some(u32::from_be(words[2]));
+        }
+    }
+    Some((seq, ts))
 }
