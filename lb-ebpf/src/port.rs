@@ -17,6 +17,8 @@ use crate::{
 
 /// Ports tried before a closed or half-open flow has to give up its own.
 const PROBES: u32 = 32;
+/// Of these so many are tried first without asking who holds them.
+const GLANCES: u32 = 4;
 /// Ranges up to this size are tried port by port.
 const SMALL_RANGE: u32 = 32;
 
@@ -69,15 +71,19 @@ extern "C" fn lb_search() -> u64 {
     let r = &scratch.request;
     let (mut closed, mut half) = (0u64, 0u64);
     let count = range(config);
-    for attempt in 0..PROBES {
+    for turn in 0..GLANCES + PROBES {
+        let (attempt, ask) = match turn {
+            0..GLANCES => (turn, 0),
+            _ => (turn - GLANCES, 1),
+        };
         if attempt >= count {
-            break; // each port of a small range once: behind its end they are not ours
+            continue; // a small range has no more ports
         }
         let port = candidate(config, r.seed, attempt);
         if !allowed(port) {
             continue;
         }
-        let got = lb_take(port, 1);
+        let got = lb_take(port, ask);
         let holder = (got & 0xffff_ffff) << 16 | u64::from(port);
         match got & taken::MASK {
             taken::OURS => {

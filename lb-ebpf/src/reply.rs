@@ -141,7 +141,7 @@ pub(crate) extern "C" fn lb_take(port: u32, ask: u32) -> u64 {
     else {
         return taken::NO;
     };
-    let hash = if ask == 0 {
+    let hash = if port == r.client_port {
         r.hash
     } else {
         let ports = u32::from(b.port) | port << 16;
