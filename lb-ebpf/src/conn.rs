@@ -74,12 +74,8 @@ pub(crate) fn find(t: &Tuple, vip: u32, hash: u64) -> Result<u32, Exit> {
     let config = config()?;
     let sig = flow::signature(hash);
     let established = flow::bucket(hash, config.est_buckets);
-    let found = lb_scan(t, vip, sig, established);
-    if found != NONE {
-        return Ok(found);
-    }
     let half = config.est_buckets + flow::bucket(hash, config.half_buckets);
-    Ok(lb_scan(t, vip, sig, half))
+    Ok(lb_find(t, vip, sig, established, half))
 }
 
 /// Asks for the lines that a new flow needs, all at once: their ways from memory overlap, where
@@ -101,25 +97,34 @@ pub(crate) fn anticipate(hash: u64) -> Result<(), Exit> {
     Ok(())
 }
 
-/// Looks through one bucket.
+/// Looks through both buckets.
 #[unsafe(no_mangle)]
 #[inline(never)]
-extern "C" fn lb_scan(t: *const Tuple, vip: u32, sig: u32, bucket: u32) -> u32 {
-    let Some(sigs) = signatures(bucket) else {
-        return NONE;
-    };
+extern "C" fn lb_find(t: *const Tuple, vip: u32, sig: u32, established: u32, half: u32) -> u32 {
     if t.is_null() {
         return NONE;
     }
     // SAFETY: not null.
-    let p = unsafe { &*t };
+    let t = unsafe { &*t };
+    match scan(t, vip, sig, established) {
+        NONE => scan(t, vip, sig, half),
+        found => found,
+    }
+}
+
+/// Looks through one bucket.
+#[inline(always)]
+fn scan(t: &Tuple, vip: u32, sig: u32, bucket: u32) -> u32 {
+    let Some(sigs) = signatures(bucket) else {
+        return NONE;
+    };
     for first in (0..WAYS).step_by(4) {
         if !any(sigs, first, |here| here == sig) {
             continue;
         }
         for way in first..first + 4 {
             let index = bucket * WAYS as u32 + way as u32;
-            if load(slot(sigs, way)) == sig && is(index, p, vip) {
+            if load(slot(sigs, way)) == sig && is(index, t, vip) {
                 return index + 1;
             }
         }

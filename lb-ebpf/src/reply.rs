@@ -10,6 +10,7 @@ use crate::{
     atomic::cas64,
     conn::{self, NONE},
     maps::{BACKENDS, CONFIG, NATS, REPLIES, dry_run},
+    packet,
     parse::Tuple,
     scratch,
 };
@@ -152,15 +153,12 @@ pub(crate) extern "C" fn lb_take(port: u32, ask: u32) -> u64 {
         return taken::NO;
     };
     let sig = hash >> 32;
+    let (mut free, seen) = survey(bucket, sig);
     // Whether a word is stale is asked of its flow, two cache lines elsewhere: only where it matters.
-    let (mut free, mut again) = (REPLY_WAYS, REPLY_WAYS);
-    for way in 0..REPLY_WAYS {
+    let mut again = REPLY_WAYS;
+    for way in 0..if seen { REPLY_WAYS } else { 0 } {
         let word = load(bucket, way);
-        if word == 0 {
-            if free == REPLY_WAYS {
-                free = way;
-            }
-        } else if word >> 32 == sig {
+        if word != 0 && word >> 32 == sig {
             if ask == 0 && word as u32 != r.index.wrapping_add(1) {
                 return taken::NO;
             }
@@ -213,6 +211,22 @@ pub(crate) extern "C" fn lb_take(port: u32, ask: u32) -> u64 {
         }
     }
     taken::OURS | u64::from(position)
+}
+
+/// The first free way of a bucket, [`REPLY_WAYS`] for none, and whether a word has the signature.
+/// Which ways are free can't be foreseen: a branch for each would be guessed wrong for half of them.
+#[inline(always)]
+fn survey(bucket: &ReplyBucket, sig: u64) -> (usize, bool) {
+    let (mut free, mut seen) = (REPLY_WAYS, false);
+    for way in (0..REPLY_WAYS).rev() {
+        let word = load(bucket, way);
+        // All ones but for 0. Hidden from the optimiser, which would make a branch of it.
+        let negative = packet::opaque(word.wrapping_neg() as usize) as u64;
+        let is_taken = packet::opaque(((word | negative) as i64 >> 63) as usize);
+        free = way ^ (free ^ way) & is_taken;
+        seen |= word >> 32 == sig;
+    }
+    (free, seen)
 }
 
 /// Whether a word, not 0, may be taken: it is stale, or names the request's own flow, which has no
